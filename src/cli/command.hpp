@@ -1,0 +1,57 @@
+#pragma once
+// What all commands share: options, connection, and the functions that add each command to the
+// application. One thread.
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "client/client.hpp"
+#include "config/settings.hpp"
+
+namespace lockkeeper::cli {
+
+inline constexpr int kDone = 0;
+inline constexpr int kFailed = 1;
+inline constexpr int kBadInput = 2;
+inline constexpr int kUnreachable = 3;
+
+/// State of one invocation; lives as long as the application.
+struct Context {
+  std::string dsn;
+  bool json = false;
+  std::string log_level = "info";
+  std::string log_format = "text";
+  std::vector<std::string> log_given;  ///< whether the user asked for a level
+  config::WorkSettings work;
+  /// Set by the command that was chosen; gives the exit code.
+  std::function<int()> action;
+
+  [[nodiscard]] pg::Dsn connection() const;
+  [[nodiscard]] client::Client client() const;
+};
+
+/// A subcommand with --dsn and an example in its help.
+CLI::App* add_command(CLI::App& app, Context& context, const std::string& name,
+                      const std::string& description, const std::string& example);
+void add_json_option(CLI::App& command, Context& context);
+
+void add_migrate(CLI::App& app, Context& context);
+void add_submit(CLI::App& app, Context& context);
+void add_apply(CLI::App& app, Context& context);
+void add_plan(CLI::App& app, Context& context);
+void add_jobs(CLI::App& app, Context& context);
+void add_show(CLI::App& app, Context& context);
+void add_watch(CLI::App& app, Context& context);
+void add_cancel(CLI::App& app, Context& context);
+void add_history(CLI::App& app, Context& context);
+void add_work(CLI::App& app, Context& context);
+void add_dev(CLI::App& app, Context& context);
+void add_version(CLI::App& app, Context& context);
+void add_completion(CLI::App& app, Context& context);
+
+/// Reads a file, or standard input for "-". Throws InputError.
+std::string read_text(const std::string& file);
+
+}  // namespace lockkeeper::cli

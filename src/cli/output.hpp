@@ -1,0 +1,34 @@
+#pragma once
+// Tables, JSON and durations for people. Writes to standard output; one thread.
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace lockkeeper::cli {
+
+using Json = nlohmann::ordered_json;
+
+bool on_terminal();
+/// Columns of the terminal; 0 when output goes elsewhere (then nothing is cut).
+int terminal_width();
+
+/// Prints columns under their heads, two spaces between; the last column is cut to the terminal.
+void print_table(const std::vector<std::string>& head,
+                 const std::vector<std::vector<std::string>>& rows);
+void print_json(const Json& json);
+
+/// "0.4 ms", "1.25 s", "3 min 5 s".
+std::string duration(double seconds);
+/// "orders, customers" from keys like relation:public.orders; schema public is left out.
+std::string short_objects(const Json& objects);
+/// The first line of a text, white space folded.
+std::string one_line(const std::string& text);
+std::string cut(const std::string& text, std::size_t width);
+/// Text of a JSON value for a table: "" for null.
+std::string cell(const Json& value);
+
+/// An error as kept on a job, with the statement's line and a caret where the position is known.
+std::string pretty_error(const Json& error);
+
+}  // namespace lockkeeper::cli

@@ -1,0 +1,78 @@
+#include "cli/progress.hpp"
+
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "client/client.hpp"
+
+namespace lockkeeper::cli {
+namespace {
+
+constexpr std::size_t kLines = 20;
+
+std::string line_of(const Json& job, bool with_time) {
+  const std::string time =
+      with_time || client::is_final_state(cell(job["state"])) ? duration(job["seconds"].get<double>()) : "";
+  return fmt::format("job {:<5} {:<22} {:<16} {:>9}  {}", job["id"].get<long>(), state_words(job),
+                     cell(job["action"]), time, one_line(cell(job["statement"])));
+}
+
+}  // namespace
+
+std::string state_words(const Json& job) {
+  std::string words = cell(job["state"]);
+  if (const auto& dependency = job["dependency_id"]; !dependency.is_null())
+    words += ", waits for " + dependency.dump();
+  else if (words == "queueing" && job["tries"].get<int>() > 0)
+    words += ", try " + std::to_string(job["tries"].get<int>() + 1) + " after " +
+             (job["error"].is_object() ? job["error"].value("sqlstate", "") : "");
+  return words;
+}
+
+void Progress::show(const std::vector<Json>& jobs) {
+  if (quiet_) return;
+  if (live_)
+    redraw(jobs);
+  else
+    print_changes(jobs);
+}
+
+void Progress::redraw(const std::vector<Json>& jobs) {
+  std::vector<std::string> lines;
+  std::size_t ended = 0;
+  const bool many = jobs.size() > kLines;
+  for (const auto& job : jobs) {
+    const bool final = client::is_final_state(cell(job["state"]));
+    ended += final ? 1U : 0U;
+    // Of many jobs, those that are still to come, and those that went wrong.
+    if (many && (lines.size() >= kLines || (final && cell(job["state"]) == "synced"))) continue;
+    lines.push_back(line_of(job, true));
+  }
+  if (many) lines.push_back(fmt::format("{} of {} ended", ended, jobs.size()));
+  if (drawn_ > 0) std::cout << "\x1b[" << drawn_ << "A";
+  const auto width = static_cast<std::size_t>(terminal_width());
+  for (const auto& line : lines) std::cout << cut(line, width) << "\x1b[K\n";
+  for (std::size_t i = lines.size(); i < drawn_; ++i) std::cout << "\x1b[K\n";
+  std::cout.flush();
+  drawn_ = std::max(drawn_, lines.size());
+}
+
+void Progress::print_changes(const std::vector<Json>& jobs) {
+  for (const auto& job : jobs) {
+    std::string& last = seen_[job["id"].get<long>()];
+    std::string words = state_words(job);
+    if (last == words) continue;
+    last = std::move(words);
+    std::cout << line_of(job, false) << std::endl;
+  }
+}
+
+void Progress::finish(const std::vector<Json>& jobs) const {
+  if (quiet_) return;
+  for (const auto& job : jobs)
+    if (job["error"].is_object() && client::is_final_state(cell(job["state"])))
+      std::cerr << "job " << job["id"] << ": " << pretty_error(job["error"]) << std::endl;
+}
+
+}  // namespace lockkeeper::cli

@@ -1,0 +1,61 @@
+#include "cli/run.hpp"
+
+#include <iostream>
+
+#include "base/log.hpp"
+#include "cli/command.hpp"
+
+namespace lockkeeper::cli {
+namespace {
+
+std::string hint_for(const Error& error) {
+  if (error.query() == "connect")
+    return "\nhint: set --dsn, LOCKKEEPER_DSN or the PG* variables; is the server running?";
+  if (error.sqlstate() == "42501")
+    return "\nhint: the owner of the database gives the right: lockkeeper migrate --grant ROLE";
+  if (!error.report().hint.empty()) return "\nhint: " + error.report().hint;
+  return {};
+}
+
+int say(const Error& error) {
+  std::cerr << "error: " << error.what();
+  if (!error.sqlstate().empty() && error.query() != "connect")
+    std::cerr << " (" << error.sqlstate() << ")";
+  if (!error.report().detail.empty()) std::cerr << "\ndetail: " << error.report().detail;
+  std::cerr << hint_for(error) << std::endl;
+  return error.retry() == Retry::new_session ? kUnreachable : kFailed;
+}
+
+}  // namespace
+
+int run(int argc, char** argv) {
+  // Libraries must not speak between our lines; work and dev set what the user wants.
+  CLI::App app{"Lockkeeper takes the schema of a PostgreSQL database from one version to the next, "
+               "while the application keeps reading and writing.",
+               "lockkeeper"};
+  Context context;
+  app.require_subcommand(1);
+  app.set_version_flag("--version", std::string("lockkeeper ") + LOCKKEEPER_VERSION);
+  app.footer("Each command has --help with an example.\n"
+             "Start here: lockkeeper dev");
+  for (const auto add : {add_migrate, add_submit, add_apply, add_plan, add_jobs, add_show, add_watch,
+                         add_cancel, add_history, add_work, add_dev, add_version, add_completion})
+    add(app, context);
+  try {
+    app.parse(argc, argv);
+    return context.action();
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? kDone : kBadInput;
+  } catch (const InputError& error) {
+    std::cerr << error.pretty() << std::endl;
+    return kBadInput;
+  } catch (const Error& error) {
+    return say(error);
+  } catch (const std::exception& error) {
+    std::cerr << "error: " << error.what() << std::endl;
+    return kFailed;
+  }
+}
+
+}  // namespace lockkeeper::cli

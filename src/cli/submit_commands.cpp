@@ -1,0 +1,231 @@
+// submit, apply, plan.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+
+#include "cli/command.hpp"
+#include "cli/output.hpp"
+#include "cli/progress.hpp"
+
+namespace lockkeeper::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct SubmitWords {
+  std::string sql;
+  std::vector<std::string> files;
+  client::ApplyOptions options;
+  std::string key;
+  std::string priority = "normal";
+  bool wait = false;
+};
+
+void add_submit_options(CLI::App& command, Context& context, const std::shared_ptr<SubmitWords>& words) {
+  command.add_flag("-w,--wait", words->wait, "Wait for the end; exit 1 when it is not a good one");
+  command.add_option("--key", words->key, "Idempotency key: a repeated submit gives the first job")
+      ->check([](const std::string& key) { return key.empty() ? "must not be empty" : ""; });
+  command.add_flag("--as-barrier", words->options.as_barrier,
+                   "Run it unparsed, alone in the database (for SQL newer than this lockkeeper)");
+  command.add_option("--priority", words->priority, "Orders only jobs that are ready")
+      ->check(CLI::IsMember({"high", "normal", "low"}))
+      ->capture_default_str();
+  add_json_option(command, context);
+}
+
+client::ApplyOptions options_of(const SubmitWords& words) {
+  client::ApplyOptions options = words.options;
+  if (!words.key.empty()) options.submit.key = words.key;
+  options.submit.priority = words.priority == "high" ? 1 : words.priority == "low" ? -1 : 0;
+  return options;
+}
+
+int wait_for(client::Client& client, const std::vector<JobId>& ids, bool json) {
+  Progress progress(json);
+  std::vector<Json> last;
+  client.wait(ids, [&](const std::vector<Json>& jobs) {
+    progress.show(jobs);
+    last = jobs;
+    return true;
+  });
+  progress.finish(last);
+  if (json) print_json(last);
+  const bool good = std::all_of(last.begin(), last.end(),
+                                [](const Json& job) { return cell(job["state"]) == "synced"; });
+  return good ? kDone : kFailed;
+}
+
+int report(client::Client& client, const std::vector<jobs::Submitted>& submitted,
+           const SubmitWords& words, bool json) {
+  std::vector<JobId> ids;
+  Json shown = Json::array();
+  for (const auto& job : submitted) {
+    ids.push_back(job.id);
+    shown.push_back({{"id", job.id.value}, {"existing", job.existing}});
+  }
+  if (words.wait) return wait_for(client, ids, json);
+  if (json) {
+    print_json(shown);
+    return kDone;
+  }
+  if (ids.size() == 1) {
+    std::cout << "job " << ids.front().value
+              << (submitted.front().existing ? " (submitted before with this key)" : "") << std::endl;
+  } else if (ids.empty()) {
+    std::cout << "nothing to do" << std::endl;
+  } else {
+    std::cout << "jobs " << ids.front().value << " to " << ids.back().value
+              << (submitted.front().existing ? " (submitted before with this key)" : "") << std::endl;
+  }
+  return kDone;
+}
+
+// Files as given; a directory is its .sql files in name order.
+std::vector<client::SourceText> read_sources(const std::vector<std::string>& names) {
+  std::vector<client::SourceText> sources;
+  for (const auto& name : names) {
+    if (!fs::is_directory(name)) {
+      sources.push_back({name == "-" ? "<stdin>" : name, read_text(name)});
+      continue;
+    }
+    std::vector<std::string> files;
+    for (const auto& entry : fs::directory_iterator(name))
+      if (entry.path().extension() == ".sql") files.push_back(entry.path().string());
+    if (files.empty()) throw InputError("no .sql file in directory " + name);
+    std::sort(files.begin(), files.end());
+    for (const auto& file : files) sources.push_back({file, read_text(file)});
+  }
+  return sources;
+}
+
+Json as_json(const client::Explained& explained) {
+  Json locks = Json::array();
+  for (const auto& step : explained.plan.steps)
+    for (const auto& lock : step.locks)
+      locks.push_back({{"part", lock.part},
+                       {"object", lock.object},
+                       {"lock", to_string(lock.mode)},
+                       {"blocks", blocks(lock.mode)},
+                       {"rewrites", lock.rewrites},
+                       {"scans", lock.scans},
+                       {"note", lock.note}});
+  Json footprint = Json::array();
+  for (const auto& row : explained.footprint.rows)
+    footprint.push_back({{"object", row.object}, {"exclusive", row.exclusive}});
+  Json waits = Json::array();
+  for (const auto& conflict : explained.footprint.waits_for)
+    waits.push_back({{"job", conflict.job.value}, {"object", conflict.object}});
+  return {{"statement", explained.statement},
+          {"action", explained.plan.action},
+          {"step", to_string(explained.plan.steps.front().kind)},
+          {"locks", locks},
+          {"footprint", footprint},
+          {"waits_for", waits}};
+}
+
+void print_plan(const client::Explained& explained) {
+  std::cout << one_line(explained.statement) << "\n  action     " << explained.plan.action
+            << "\n  run        "
+            << (explained.plan.steps.front().kind == plan::StepKind::transaction
+                    ? "in one transaction"
+                    : "outside of a transaction")
+            << "\n  footprint  ";
+  std::string footprint;
+  for (const auto& row : explained.footprint.rows)
+    footprint += (footprint.empty() ? "" : ", ") + row.object + (row.exclusive ? " exclusive" : " shared");
+  std::cout << footprint << "\n  waits for  ";
+  std::string waits;
+  for (const auto& conflict : explained.footprint.waits_for)
+    waits += fmt::format("{}job {} ({})", waits.empty() ? "" : ", ", conflict.job.value, conflict.object);
+  std::cout << (waits.empty() ? "nothing" : waits) << '\n';
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& step : explained.plan.steps)
+    for (const auto& lock : step.locks)
+      rows.push_back({"  " + lock.part, lock.object, to_string(lock.mode), blocks(lock.mode),
+                      lock.rewrites ? "rewrites the table" : lock.scans ? "reads every row" : "instant",
+                      lock.note});
+  if (!rows.empty()) {
+    std::cout << '\n';
+    print_table({"  PART", "TABLE", "LOCK", "MEANWHILE", "ROWS", "NOTE"}, rows);
+  }
+}
+
+}  // namespace
+
+void add_submit(CLI::App& app, Context& context) {
+  CLI::App* command =
+      add_command(app, context, "submit", "Put one statement into the queue",
+                  "lockkeeper submit --wait \"ALTER TABLE orders ADD COLUMN note text\"");
+  const auto words = std::make_shared<SubmitWords>();
+  command->add_option("sql", words->sql, "The statement; - reads it from standard input")->required();
+  add_submit_options(*command, context, words);
+  command->callback([&context, words] {
+    context.action = [&context, words] {
+      auto client = context.client();
+      const std::string sql = words->sql == "-" ? read_text("-") : words->sql;
+      return report(client, {client.submit(sql, options_of(*words))}, *words, context.json);
+    };
+  });
+}
+
+void add_apply(CLI::App& app, Context& context) {
+  CLI::App* command = add_command(app, context, "apply",
+                                  "Put migration files into the queue, as one batch in order",
+                                  "lockkeeper apply --wait migrations/");
+  const auto words = std::make_shared<SubmitWords>();
+  command->add_option("files", words->files, "Files, directories (*.sql in name order), - for stdin")
+      ->required();
+  add_submit_options(*command, context, words);
+  command->add_option("--on-error", words->options.submit.on_error,
+                      "What becomes of the rest of the batch when a job does not end well")
+      ->check(CLI::IsMember({"cancel", "continue"}))
+      ->capture_default_str();
+  command->add_flag("-1,--single-transaction", words->options.single_transaction,
+                    "All of it is one job in one transaction");
+  command->callback([&context, words] {
+    context.action = [&context, words] {
+      const auto sources = read_sources(words->files);
+      auto client = context.client();
+      return report(client, client.apply(sources, options_of(*words)), *words, context.json);
+    };
+  });
+}
+
+void add_plan(CLI::App& app, Context& context) {
+  CLI::App* command = add_command(
+      app, context, "plan", "Show what statements would do, without running them",
+      "lockkeeper plan \"ALTER TABLE orders ALTER COLUMN total TYPE numeric(12,2)\"");
+  const auto words = std::make_shared<SubmitWords>();
+  command->add_option("sql", words->sql, "Statements; - reads them from standard input");
+  command->add_option("-f,--file", words->files, "Files or directories instead");
+  command->add_flag("-1,--single-transaction", words->options.single_transaction,
+                    "Plan all of it as one job");
+  add_json_option(*command, context);
+  command->callback([&context, words] {
+    context.action = [&context, words] {
+      if (words->sql.empty() == words->files.empty())
+        throw InputError("give statements, or --file", "see: lockkeeper plan --help");
+      std::vector<client::SourceText> sources;
+      if (words->files.empty())
+        sources.push_back({{}, words->sql == "-" ? read_text("-") : words->sql});
+      else
+        sources = read_sources(words->files);
+      auto client = context.client();
+      Json all = Json::array();
+      for (const auto& source : sources) {
+        for (const auto& explained : client.plan(source, words->options)) {
+          if (!context.json && !all.empty()) std::cout << '\n';
+          if (!context.json) print_plan(explained);
+          all.push_back(as_json(explained));
+        }
+      }
+      if (context.json) print_json(all);
+      return kDone;
+    };
+  });
+}
+
+}  // namespace lockkeeper::cli

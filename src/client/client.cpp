@@ -1,0 +1,141 @@
+#include "client/client.hpp"
+
+#include <algorithm>
+
+#include "catalog/reader.hpp"
+#include "jobs/queue.hpp"
+#include "jobs/view.hpp"
+#include "pg/migrator.hpp"
+#include "plan/planner.hpp"
+
+namespace lockkeeper::client {
+namespace {
+
+catalog::Wanted wanted_facts(const parse::Unit& unit) {
+  catalog::Wanted wanted;
+  for (const auto& statement : unit.statements) {
+    for (const auto& part : statement.parts) {
+      wanted.tables.push_back(plan::quoted_name(part.relation));
+      wanted.functions.insert(wanted.functions.end(), part.functions.begin(), part.functions.end());
+      if (!part.type.empty()) wanted.types.push_back(part.type);
+    }
+  }
+  return wanted;
+}
+
+}  // namespace
+
+bool is_final_state(const std::string& state) {
+  return jobs::is_final(jobs::job_state_from(state));
+}
+
+Client::Client(const pg::Dsn& dsn) : session_(std::make_unique<pg::Session>(dsn, "lockkeeper", 10000)) {
+  pg::require_schema(*session_);
+}
+
+Client::~Client() = default;
+
+// Our grammar is older than the server's: say so, if that is why the text was refused.
+void Client::explain_refusal(const SourceText& source, const InputError& error) {
+  const int server = session_->server_version() / 10000;
+  if (error.report().sqlstate != "42601" || server <= parse::grammar()) throw error;
+  for (const auto& unit : parse::barriers(source.text, source.name)) {
+    const auto& statement = unit.statements.front();
+    const int end = statement.position + characters(statement.text, statement.text.size());
+    if (error.report().position < statement.position || error.report().position > end) continue;
+    try {
+      session_->check_syntax(statement.text);
+    } catch (const Error&) {
+      throw error;  // The server does not take it either: a plain syntax error.
+    }
+    Report report = error.report();
+    report.message = "this statement is newer than the grammar of this lockkeeper (PostgreSQL " +
+                     std::to_string(parse::grammar()) + "); the server (" +
+                     std::to_string(server) + ") would take it";
+    report.hint = "run it unparsed, alone in the database, with --as-barrier";
+    throw InputError(report, source.text, source.name);
+  }
+  throw error;
+}
+
+std::vector<parse::Unit> Client::units_of(const SourceText& source, const ApplyOptions& options) {
+  if (options.as_barrier) return parse::barriers(source.text, source.name);
+  try {
+    return parse::parse_file(source.text, {options.single_transaction, source.name});
+  } catch (const InputError& error) {
+    explain_refusal(source, error);
+  }
+}
+
+jobs::Submitted Client::submit(const std::string& sql, const ApplyOptions& options) {
+  std::vector<parse::Unit> units;
+  if (options.as_barrier) {
+    units = parse::barriers(sql);
+    if (units.size() > 1)
+      throw InputError("more than one statement", "submit takes one; use \"lockkeeper apply\"");
+  } else {
+    try {
+      units.push_back(parse::parse_one(sql));
+    } catch (const InputError& error) {
+      explain_refusal({{}, sql}, error);
+    }
+  }
+  return jobs::submit(*session_, units, jobs::environment_of(*session_), options.submit).front();
+}
+
+std::vector<jobs::Submitted> Client::apply(const std::vector<SourceText>& sources,
+                                           const ApplyOptions& options) {
+  std::vector<parse::Unit> units;
+  for (const auto& source : sources)
+    for (auto& unit : units_of(source, options)) units.push_back(std::move(unit));
+  if (units.empty()) return {};
+  return jobs::submit(*session_, units, jobs::environment_of(*session_), options.submit);
+}
+
+std::vector<Explained> Client::plan(const SourceText& source, const ApplyOptions& options) {
+  std::vector<Explained> result;
+  const auto environment = jobs::environment_of(*session_);
+  for (const auto& unit : units_of(source, options)) {
+    Explained explained;
+    explained.plan = plan::explain(unit, catalog::read(*session_, wanted_facts(unit)));
+    explained.footprint = jobs::footprint_of(*session_, unit, environment);
+    for (const auto& statement : unit.statements)
+      explained.statement += (explained.statement.empty() ? "" : ";\n") + statement.text;
+    result.push_back(std::move(explained));
+  }
+  return result;
+}
+
+std::vector<Json> Client::jobs(int limit) { return jobs::list(*session_, limit); }
+std::vector<Json> Client::history(int limit) { return jobs::history(*session_, limit); }
+std::optional<Json> Client::show(JobId job) { return jobs::show(*session_, job); }
+std::vector<Json> Client::states(const std::vector<JobId>& ids) {
+  return jobs::states(*session_, ids);
+}
+std::string Client::cancel(JobId job) { return jobs::cancel(*session_, job); }
+
+void Client::wait_for_change(std::chrono::milliseconds most) {
+  if (!listening_) {
+    session_->listen(jobs::kEndedChannel);
+    listening_ = true;
+    return;  // Something may have ended before we listened: look first.
+  }
+  session_->wait_for_notification(most);
+  session_->take_notifications();
+}
+
+bool Client::wait(const std::vector<JobId>& ids,
+                  const std::function<bool(const std::vector<Json>&)>& seen) {
+  while (true) {
+    const auto now = states(ids);
+    const bool all_ended = std::all_of(now.begin(), now.end(), [](const Json& job) {
+      return is_final_state(job["state"].get<std::string>());
+    });
+    if (!seen(now)) return false;
+    if (all_ended) return true;
+    // Besides the ends, what a job waits for changes too: a look every now and then.
+    wait_for_change(std::chrono::milliseconds(250));
+  }
+}
+
+}  // namespace lockkeeper::client

@@ -1,0 +1,76 @@
+#pragma once
+// What programs link to submit and follow schema changes; the CLI is a face over it. One session,
+// one thread at a time. Throws InputError for bad input (nothing was queued) and Error for the rest.
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "jobs/submit.hpp"
+#include "parse/parser.hpp"
+#include "pg/session.hpp"
+#include "plan/plan.hpp"
+
+namespace lockkeeper::client {
+
+using Json = nlohmann::ordered_json;
+
+struct SourceText {
+  std::string name;  ///< file name for messages; empty: the command line
+  std::string text;
+};
+
+struct ApplyOptions {
+  jobs::SubmitOptions submit;
+  bool single_transaction = false;  ///< all of it is one job
+  bool as_barrier = false;          ///< without our parser, each statement alone
+};
+
+struct Explained {
+  plan::Plan plan;
+  jobs::Footprint footprint;
+  std::string statement;
+};
+
+class Client {
+ public:
+  /// Connects, and checks that the lockkeeper schema is there and fits this library.
+  explicit Client(const pg::Dsn& dsn);
+  ~Client();
+
+  /// One statement.
+  jobs::Submitted submit(const std::string& sql, const ApplyOptions& options = {});
+  /// Files in order, as one batch: nothing of them is queued unless all of them can be read.
+  std::vector<jobs::Submitted> apply(const std::vector<SourceText>& sources,
+                                     const ApplyOptions& options = {});
+  /// What the statements would do now; changes nothing.
+  std::vector<Explained> plan(const SourceText& source, const ApplyOptions& options = {});
+
+  std::vector<Json> jobs(int limit = 1000);
+  std::vector<Json> history(int limit = 50);
+  std::optional<Json> show(JobId job);
+  std::vector<Json> states(const std::vector<JobId>& ids);
+  /// The job's state after it: cancelled, cancelling, or the final state that it already had.
+  std::string cancel(JobId job);
+
+  /// Calls `seen` with the states of the jobs at once and after each change, until all have ended
+  /// (true) or `seen` gives false.
+  bool wait(const std::vector<JobId>& ids, const std::function<bool(const std::vector<Json>&)>& seen);
+  /// Waits until something ended or `most` has passed.
+  void wait_for_change(std::chrono::milliseconds most);
+
+ private:
+  std::vector<parse::Unit> units_of(const SourceText& source, const ApplyOptions& options);
+  [[noreturn]] void explain_refusal(const SourceText& source, const InputError& error);
+  std::unique_ptr<pg::Session> session_;
+  bool listening_ = false;
+};
+
+/// True for a state that will not change any more.
+bool is_final_state(const std::string& state);
+
+}  // namespace lockkeeper::client

@@ -1,0 +1,42 @@
+#pragma once
+// A claimed job as its worker knows it, and how jobs are shown. Values; any thread.
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/ids.hpp"
+#include "jobs/job_state.hpp"
+
+namespace lockkeeper::jobs {
+
+/// The right to move one job, until a later claim raises the epoch (promise 2).
+struct Claim {
+  JobId job;
+  Epoch epoch;
+};
+
+struct Job {
+  Claim claim;
+  std::string action;
+  std::vector<std::string> statements;
+  std::string role;
+  std::string search_path;
+  std::map<std::string, std::string> settings;
+  bool parsed = true;
+  bool transactional = true;
+  bool opaque = false;
+  bool unparsed_run = false;
+  bool outside_started = false;  ///< an earlier claim began the statement outside a transaction
+  bool cancel_wanted = false;    ///< it was being cancelled when its worker died
+  int tries = 0;
+  double waited_seconds = 0;     ///< from submission to this claim
+};
+
+/// An error as it is kept in ddl_job.error and ddl_history.error (jsonb text), and back.
+std::string to_json(const Report& report);
+Report report_from_json(const std::string& json);
+
+}  // namespace lockkeeper::jobs

@@ -1,0 +1,104 @@
+#include "jobs/submit.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "sql/queries.hpp"
+
+namespace lockkeeper::jobs {
+namespace {
+
+using Json = nlohmann::json;
+
+Json refs_of(const parse::Unit& unit) {
+  Json refs = Json::array();
+  for (std::size_t i = 0; i < unit.statements.size(); ++i) {
+    for (const auto& ref : unit.statements[i].refs) {
+      Json entry = {{"kind", ref.kind}, {"name", ref.name}, {"exclusive", ref.exclusive}};
+      if (!ref.schema.empty()) entry["schema"] = ref.schema;
+      if (ref.barrier_unless_builtin) entry["barrier_unless_builtin"] = true;
+      if (!unit.paths[i].empty()) entry["path"] = unit.paths[i];
+      refs.push_back(std::move(entry));
+    }
+  }
+  return refs;
+}
+
+Json spec_of(const parse::Unit& unit, const Environment& environment) {
+  Json statements = Json::array();
+  for (const auto& statement : unit.statements) statements.push_back(statement.text);
+  auto settings = environment.settings;
+  std::string search_path = environment.search_path;
+  for (const auto& [name, value] : unit.settings) {
+    if (name == "search_path")
+      search_path = value;
+    else
+      settings[name] = value;
+  }
+  return {{"action", unit.action},
+          {"statements", std::move(statements)},
+          {"refs", refs_of(unit)},
+          {"transactional", unit.mode == parse::Mode::transactional},
+          {"pool", unit.reorg ? "reorg" : "general"},
+          {"opaque", unit.opaque},
+          {"changes_schema", unit.changes_schema},
+          {"unparsed_run", unit.unparsed},
+          {"search_path", search_path},
+          {"settings", settings}};
+}
+
+// Bytes that are not UTF-8 are refused by the server with a better message than dump() has.
+std::string text_of(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace
+
+Environment environment_of(pg::Session& session) {
+  const auto rows = session.run(sql::jobs_environment);
+  const auto row = rows.front();
+  return {row.text("login"), row.text("role"), row.text("search_path"),
+          Json::parse(row.text("settings")).get<std::map<std::string, std::string>>()};
+}
+
+std::vector<Submitted> submit(pg::Session& session, const std::vector<parse::Unit>& units,
+                              const Environment& environment, const SubmitOptions& options) {
+  Json jobs = Json::array();
+  for (const auto& unit : units) jobs.push_back(spec_of(unit, environment));
+  Json wanted = {{"on_error", options.on_error}, {"priority", options.priority}};
+  if (options.key) wanted["key"] = *options.key;
+  std::vector<Submitted> submitted;
+  for (const auto row :
+       session.run(sql::jobs_enqueue, pg::Params::of(text_of(jobs), text_of(wanted))))
+    submitted.push_back({JobId{row.integer("id")}, row.boolean("existing")});
+  return submitted;
+}
+
+void file_parsed(pg::Session& session, JobId job, const parse::Unit& unit,
+                 const Environment& environment) {
+  session.run(sql::jobs_file_parsed, pg::Params::of(job, text_of(spec_of(unit, environment))));
+}
+
+Footprint footprint_of(pg::Session& session, const parse::Unit& unit,
+                       const Environment& environment) {
+  Footprint footprint;
+  const Json spec = spec_of(unit, environment);
+  Json objects = Json::array();
+  Json exclusives = Json::array();
+  for (const auto row : session.run(
+           sql::jobs_resolve,
+           pg::Params::of(text_of(spec["refs"]), spec["search_path"].get<std::string>()))) {
+    footprint.rows.push_back({row.text("object"), row.boolean("exclusive")});
+    objects.push_back(row.text("object"));
+    exclusives.push_back(row.boolean("exclusive") ? "true" : "false");
+  }
+  for (const auto row : session.run(sql::jobs_conflicts,
+                                    pg::Params::of(text_of(objects), text_of(exclusives))))
+    footprint.waits_for.push_back({JobId{row.integer("id")}, row.text("object")});
+  return footprint;
+}
+
+std::string cancel(pg::Session& session, JobId job) {
+  return session.run(sql::jobs_cancel, pg::Params::of(job)).front().text("state");
+}
+
+}  // namespace lockkeeper::jobs

@@ -1,0 +1,66 @@
+#pragma once
+// Parsed statements into the queue, and what a submission would mean. On the caller's session and
+// thread; throws Error and InputError.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "jobs/job.hpp"
+#include "parse/parser.hpp"
+#include "pg/session.hpp"
+
+namespace lockkeeper::jobs {
+
+/// Role, search_path and settings of a session, as they are captured with a job (promise 12).
+struct Environment {
+  std::string login;  ///< session_user
+  std::string role;   ///< the role in force
+  std::string search_path;
+  std::map<std::string, std::string> settings;
+};
+Environment environment_of(pg::Session& session);
+
+struct SubmitOptions {
+  std::string on_error = "cancel";  ///< or "continue": what becomes of the rest of a batch
+  std::optional<std::string> key;   ///< idempotency: a repeated submit gives the first jobs
+  int priority = 0;
+};
+
+struct Submitted {
+  JobId id;
+  bool existing = false;  ///< the key was used before: this is that job
+};
+
+/// Puts the units into the queue as one transaction and one round trip; in order, as a batch when
+/// there is more than one.
+std::vector<Submitted> submit(pg::Session& session, const std::vector<parse::Unit>& units,
+                              const Environment& environment, const SubmitOptions& options);
+
+/// A worker has parsed the text of `job`: its footprint replaces the barrier. In the caller's
+/// transaction.
+void file_parsed(pg::Session& session, JobId job, const parse::Unit& unit,
+                 const Environment& environment);
+
+struct FootprintRow {
+  std::string object;
+  bool exclusive = false;
+};
+struct Conflict {
+  JobId job;
+  std::string object;
+};
+struct Footprint {
+  std::vector<FootprintRow> rows;
+  std::vector<Conflict> waits_for;  ///< largest id first
+};
+/// The footprint that a unit would have now, and which unfinished jobs it would wait for.
+Footprint footprint_of(pg::Session& session, const parse::Unit& unit,
+                       const Environment& environment);
+
+/// Asks for the end of a job. The state after it: cancelled (it had not started), cancelling (its
+/// worker stops it), or the final state that it already had. Throws Error 42704: no such job.
+std::string cancel(pg::Session& session, JobId job);
+
+}  // namespace lockkeeper::jobs

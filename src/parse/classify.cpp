@@ -1,0 +1,210 @@
+#include "parse/classify.hpp"
+
+#include <map>
+#include <set>
+#include <string_view>
+
+#include "parse/parts.hpp"
+#include "parse/references.hpp"
+#include "parse/session_use.hpp"
+
+namespace lockkeeper::parse {
+namespace {
+
+// Names where the node's own name would not say it as people do. Shown, stored, a metric label.
+const std::map<std::string_view, std::string_view> kActions = {
+    {"IndexStmt", "add index"},
+    {"CreateStmt", "create table"},
+    {"ViewStmt", "create view"},
+    {"CreateTableAsStmt", "create table as"},
+    {"CreateSeqStmt", "create sequence"},
+    {"AlterSeqStmt", "alter sequence"},
+    {"CreateEnumStmt", "create type"},
+    {"CompositeTypeStmt", "create type"},
+    {"CreateRangeStmt", "create type"},
+    {"AlterEnumStmt", "alter type"},
+    {"CreateTrigStmt", "create trigger"},
+    {"CreateStatsStmt", "create statistics"},
+    {"RuleStmt", "create rule"},
+    {"TruncateStmt", "truncate table"},
+    {"RefreshMatViewStmt", "refresh materialized view"},
+    {"VariableSetStmt", "set"},
+    {"GrantRoleStmt", "grant role"},
+    {"CreatePLangStmt", "create language"},
+    {"CreateFdwStmt", "create foreign data wrapper"},
+    {"CreateEventTrigStmt", "create event trigger"},
+    {"AlterEventTrigStmt", "alter event trigger"},
+    {"ConstraintsSetStmt", "set constraints"},
+    {"CheckPointStmt", "checkpoint"},
+    {"SecLabelStmt", "security label"},
+};
+
+std::string words(std::string_view camel) {
+  std::string out;
+  for (const char c : camel) {
+    if (std::isupper(static_cast<unsigned char>(c)) != 0 && !out.empty()) out += ' ';
+    out += c == '_' ? ' ' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  return out;
+}
+
+std::string object_words(const std::string& object_type) {
+  std::string out;
+  for (const char c : object_type.substr(7))
+    out += c == '_' ? ' ' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (out == "matview") return "materialized view";
+  if (out == "tabconstraint") return "constraint";
+  return out;
+}
+
+std::string alter_table_action(const std::vector<Part>& parts) {
+  std::set<std::string> kinds;
+  for (const auto& part : parts) {
+    std::string kind = part.kind;
+    if (kind == "add constraint" && !part.constraint_type.empty())
+      kind = "add " + part.constraint_type;
+    kinds.insert(kind);
+  }
+  return kinds.size() == 1 ? *kinds.begin() : "alter table";
+}
+
+std::string action_of(const RawStatement& raw, const std::vector<Part>& parts) {
+  const std::string object_type = text_field(raw.node, "objtype");
+  if (raw.tag == "DropStmt") return "drop " + object_words(text_field(raw.node, "removeType"));
+  if (raw.tag == "RenameStmt") return "rename " + object_words(text_field(raw.node, "renameType"));
+  if (raw.tag == "AlterTableStmt" && object_type == "OBJECT_TABLE") return alter_table_action(parts);
+  if (raw.tag == "AlterTableStmt") return "alter " + object_words(object_type);
+  if (raw.tag == "GrantStmt") return true_field(raw.node, "is_grant") ? "grant" : "revoke";
+  if (raw.tag == "DefineStmt") return "create " + object_words(text_field(raw.node, "kind"));
+  if (raw.tag == "VacuumStmt") return true_field(raw.node, "is_vacuumcmd") ? "vacuum" : "analyze";
+  if (raw.tag == "CreateTableAsStmt" && object_type == "OBJECT_MATVIEW")
+    return "create materialized view";
+  if (raw.tag == "CreateFunctionStmt" && true_field(raw.node, "is_procedure"))
+    return "create procedure";
+  if (const auto known = kActions.find(raw.tag); known != kActions.end())
+    return std::string(known->second);
+  std::string_view name = raw.tag;
+  if (name.size() > 4 && name.substr(name.size() - 4) == "Stmt") name.remove_suffix(4);
+  return words(name);
+}
+
+bool has_option(const Tree& list, const char* name) {
+  for (const auto& item : list)
+    if (text_field(field(item, "DefElem"), "defname") == name) return true;
+  return false;
+}
+
+// Statements that PostgreSQL refuses inside a transaction block (manual, notes of each command).
+bool outside_transaction(const RawStatement& raw, const std::vector<Part>& parts) {
+  if (raw.tag == "VacuumStmt") return true_field(raw.node, "is_vacuumcmd");
+  if (raw.tag == "IndexStmt") return true_field(raw.node, "concurrent");
+  if (raw.tag == "DropStmt") return true_field(raw.node, "concurrent");
+  if (raw.tag == "ReindexStmt") {
+    const std::string kind = text_field(raw.node, "kind");
+    return kind == "REINDEX_OBJECT_SCHEMA" || kind == "REINDEX_OBJECT_SYSTEM" ||
+           kind == "REINDEX_OBJECT_DATABASE" ||
+           has_option(field(raw.node, "params"), "concurrently");
+  }
+  if (raw.tag == "AlterTableStmt")
+    for (const auto& part : parts)
+      if (part.kind == "detach partition" && part.concurrently) return true;
+  if (raw.tag == "ClusterStmt") return !field(raw.node, "relation").is_object();
+  static const std::set<std::string_view> kOutside = {
+      "CreateTableSpaceStmt", "DropTableSpaceStmt", "CreateSubscriptionStmt",
+      "DropSubscriptionStmt"};
+  return kOutside.count(raw.tag) != 0;
+}
+
+struct Refusal {
+  std::string_view tag;
+  const char* message;
+  const char* hint;
+};
+constexpr Refusal kRefused[] = {
+    {"CreatedbStmt", "CREATE DATABASE is not a change of this database's schema",
+     "run it with psql: Lockkeeper keeps one queue a database"},
+    {"DropdbStmt", "DROP DATABASE is not a change of this database's schema",
+     "run it with psql: Lockkeeper keeps one queue a database"},
+    {"AlterSystemStmt", "ALTER SYSTEM changes the whole server, not a schema", "run it with psql"},
+    {"DiscardStmt", "DISCARD is about a session, and a job has none of its own", "leave it out"},
+    {"ListenStmt", "LISTEN is about a session, and a job has none of its own", "leave it out"},
+    {"UnlistenStmt", "UNLISTEN is about a session, and a job has none of its own", "leave it out"},
+    {"LoadStmt", "LOAD is about a session, and a job has none of its own",
+     "use session_preload_libraries"},
+};
+
+[[noreturn]] void refuse(const RawStatement& raw, const std::string& text,
+                         const std::string& source, const std::string& message,
+                         const std::string& hint) {
+  Report report;
+  report.sqlstate = "0A000";
+  report.message = message;
+  report.hint = hint;
+  report.position = raw.position;
+  report.statement = raw.text;
+  throw InputError(report, text, source);
+}
+
+void refuse_what_must_be(const RawStatement& raw, const std::vector<ObjectRef>& refs,
+                         const std::string& text, const std::string& source) {
+  for (const auto& rule : kRefused)
+    if (raw.tag == rule.tag) refuse(raw, text, source, rule.message, rule.hint);
+  if (raw.tag == "CopyStmt") {
+    if (true_field(raw.node, "is_program"))
+      refuse(raw, text, source, "COPY … PROGRAM runs a program on the server",
+             "load data with psql's \\copy, outside of the schema change");
+    if (text_field(raw.node, "filename").empty())
+      refuse(raw, text, source, "COPY from or to a client needs a stream, which a job does not have",
+             "use INSERT, or COPY from a file on the server");
+  }
+  for (const auto& ref : refs)
+    if (ref.schema == "lockkeeper" || (ref.kind == "schema" && ref.name == "lockkeeper"))
+      refuse(raw, text, source, "a job may not touch the lockkeeper schema",
+             "use the lockkeeper command, or call its functions with psql");
+}
+
+bool moves_rows(const RawStatement& raw, const std::vector<Part>& parts) {
+  static const std::set<std::string_view> kRows = {
+      "IndexStmt",  "InsertStmt", "UpdateStmt",  "DeleteStmt",   "MergeStmt",
+      "VacuumStmt", "ReindexStmt", "ClusterStmt", "RefreshMatViewStmt", "CopyStmt",
+      "CreateTableAsStmt"};
+  if (kRows.count(raw.tag) != 0) return true;
+  for (const auto& part : parts)
+    if (part.kind == "modify column" || part.kind == "validate constraint" ||
+        (part.kind == "add constraint" && !part.not_valid && !part.using_index))
+      return true;
+  return false;
+}
+
+bool changes_schema(const RawStatement& raw) {
+  static const std::set<std::string_view> kNoChange = {
+      "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt",      "SelectStmt",
+      "VacuumStmt", "CopyStmt",   "LockStmt",   "CheckPointStmt", "NotifyStmt",
+      "ExplainStmt", "ConstraintsSetStmt"};
+  return kNoChange.count(raw.tag) == 0;
+}
+
+}  // namespace
+
+Statement classify(const RawStatement& raw, const std::string& text, const std::string& source) {
+  Statement statement;
+  statement.text = raw.text;
+  statement.position = raw.position;
+  statement.parts = parts_of(raw);
+  statement.refs = references_of(raw);
+  refuse_what_must_be(raw, statement.refs, text, source);
+  statement.action = action_of(raw, statement.parts);
+  if (outside_transaction(raw, statement.parts)) statement.mode = Mode::outside_transaction;
+  for (const auto& ref : statement.refs)
+    if (ref.barrier_unless_builtin || (ref.kind == "database" && ref.exclusive))
+      statement.opaque = true;
+  statement.reorg = moves_rows(raw, statement.parts);
+  statement.changes_schema = changes_schema(raw);
+  for (const auto& ref : statement.refs)
+    if (ref.kind == "relation" && ref.schema.empty()) statement.mentioned.push_back(ref.name);
+  if (const auto problem = read_session_use(raw, statement))
+    refuse(raw, text, source, problem->message, problem->hint);
+  return statement;
+}
+
+}  // namespace lockkeeper::parse

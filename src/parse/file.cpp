@@ -1,0 +1,164 @@
+// parse_file: which statements of a migration file belong together in one job.
+#include <algorithm>
+#include <set>
+
+#include "base/error.hpp"
+#include "parse/parser.hpp"
+
+namespace lockkeeper::parse {
+namespace {
+
+class FileReader {
+ public:
+  FileReader(const std::string& text, const FileOptions& options)
+      : text_(text), options_(options), statements_(parse(text, options.source)) {}
+
+  std::vector<Unit> read() {
+    if (options_.single_transaction) {
+      read_group(0, statements_.size());
+      return std::move(units_);
+    }
+    for (std::size_t i = 0; i < statements_.size();) i = read_at(i);
+    return std::move(units_);
+  }
+
+ private:
+  [[noreturn]] void refuse(const Statement& at, const std::string& message,
+                           const std::string& hint) const {
+    Report report;
+    report.sqlstate = "25001";
+    report.message = message;
+    report.hint = hint;
+    report.position = at.position;
+    throw InputError(report, text_, options_.source);
+  }
+
+  // Reads the job that begins at `i`; gives the index of the statement after it.
+  std::size_t read_at(std::size_t i) {
+    const Statement& statement = statements_[i];
+    switch (statement.session_use) {
+      case SessionUse::setting:
+        set(statement);
+        return i + 1;
+      case SessionUse::local:    // Outside a transaction: a warning in psql, no effect.
+      case SessionUse::ignored:
+      case SessionUse::commit:   // Without BEGIN: a warning in psql, no effect.
+        return i + 1;
+      case SessionUse::savepoint:
+        refuse(statement, "SAVEPOINT means something only inside a transaction",
+               "put BEGIN before it");
+      case SessionUse::begin: {
+        const std::size_t end = find_commit(i);
+        read_group(i + 1, end);
+        return end + 1;
+      }
+      case SessionUse::state:
+      case SessionUse::lock: {
+        const std::size_t end = find_end_of_use(i);
+        read_group(i, end);
+        return end;
+      }
+      case SessionUse::none:
+        read_group(i, i + 1);
+        return i + 1;
+    }
+    return i + 1;
+  }
+
+  void set(const Statement& statement) {
+    if (statement.setting_name.empty())
+      settings_.clear();
+    else if (statement.setting_value)
+      settings_[statement.setting_name] = *statement.setting_value;
+    else
+      settings_.erase(statement.setting_name);
+  }
+
+  std::size_t find_commit(std::size_t begin) const {
+    for (std::size_t i = begin + 1; i < statements_.size(); ++i)
+      if (statements_[i].session_use == SessionUse::commit) return i;
+    refuse(statements_[begin], "BEGIN without COMMIT", "psql would roll this back at the end of the file");
+  }
+
+  // One past the last statement that may use what the statement at `begin` left in the session.
+  std::size_t find_end_of_use(std::size_t begin) const {
+    if (statements_[begin].session_use == SessionUse::lock) return statements_.size();
+    std::set<std::string> names;
+    std::size_t end = begin + 1;
+    for (std::size_t i = begin; i < statements_.size(); ++i) {
+      const Statement& statement = statements_[i];
+      names.insert(statement.temporary.begin(), statement.temporary.end());
+      const bool uses = std::any_of(statement.mentioned.begin(), statement.mentioned.end(),
+                                    [&](const auto& name) { return names.count(name) != 0; });
+      if (uses || statement.opaque || !statement.temporary.empty()) end = i + 1;
+    }
+    return end;
+  }
+
+  void read_group(std::size_t from, std::size_t to) {
+    Unit unit;
+    unit.settings = settings_;
+    std::set<std::string> temporary;
+    for (std::size_t i = from; i < to; ++i) {
+      const Statement& statement = statements_[i];
+      if (statement.session_use == SessionUse::setting) set(statement);
+      if (statement.session_use == SessionUse::ignored || statement.session_use == SessionUse::begin ||
+          statement.session_use == SessionUse::commit)
+        continue;
+      temporary.insert(statement.temporary.begin(), statement.temporary.end());
+      unit.statements.push_back(statement);
+      unit.paths.push_back(path());
+    }
+    if (unit.statements.empty()) return;
+    for (auto& statement : unit.statements) forget(statement, temporary);
+    sum_up(unit);
+    units_.push_back(std::move(unit));
+  }
+
+  std::string path() const {
+    const auto found = settings_.find("search_path");
+    return found == settings_.end() ? std::string() : found->second;
+  }
+
+  // A temporary table is nobody else's: it has no place in a footprint.
+  static void forget(Statement& statement, const std::set<std::string>& temporary) {
+    auto& refs = statement.refs;
+    refs.erase(std::remove_if(refs.begin(), refs.end(),
+                              [&](const ObjectRef& ref) {
+                                return ref.schema == "pg_temp" ||
+                                       (ref.kind == "relation" && ref.schema.empty() &&
+                                        temporary.count(ref.name) != 0);
+                              }),
+               refs.end());
+  }
+
+  void sum_up(Unit& unit) const {
+    unit.action = unit.statements.front().action;
+    for (const auto& statement : unit.statements) {
+      if (statement.action != unit.action) unit.action = "transaction";
+      unit.opaque |= statement.opaque;
+      unit.changes_schema |= statement.changes_schema;
+      unit.reorg |= statement.reorg;
+      if (statement.mode == Mode::transactional) continue;
+      if (unit.statements.size() > 1)
+        refuse(statement, statement.action + " of this kind cannot run inside a transaction block",
+               "take it out of the transaction (BEGIN … COMMIT, --single-transaction, LOCK TABLE, "
+               "or statements that share a temporary table)");
+      unit.mode = Mode::outside_transaction;
+    }
+  }
+
+  const std::string& text_;
+  const FileOptions& options_;
+  std::vector<Statement> statements_;
+  std::map<std::string, std::string> settings_;
+  std::vector<Unit> units_;
+};
+
+}  // namespace
+
+std::vector<Unit> parse_file(const std::string& text, const FileOptions& options) {
+  return FileReader(text, options).read();
+}
+
+}  // namespace lockkeeper::parse

@@ -1,0 +1,159 @@
+#include "parse/session_use.hpp"
+
+#include <set>
+#include <string_view>
+
+namespace lockkeeper::parse {
+namespace {
+
+const SessionProblem kRole = {
+    "a job runs as the role that submitted it; SET ROLE and SET SESSION AUTHORIZATION are refused",
+    "submit as that role: SET ROLE before SELECT lockkeeper.submit(…), or connect as it"};
+
+std::string constant_text(const Tree& node) {
+  const Tree& constant = field(node, "A_Const");
+  if (const Tree& s = field(constant, "sval"); s.is_object()) return text_field(s, "sval");
+  if (const Tree& i = field(constant, "ival"); i.is_object())
+    return std::to_string(i.value("ival", 0));
+  if (const Tree& f = field(constant, "fval"); f.is_object()) return text_field(f, "fval");
+  if (const Tree& b = field(constant, "boolval"); b.is_object())
+    return b.value("boolval", false) ? "on" : "off";
+  return {};
+}
+
+bool is_constant(const Tree& node) { return field(node, "A_Const").is_object(); }
+
+// A list value (search_path) is stored as current_setting would show it.
+std::string joined(const std::string& name, const Tree& values) {
+  std::string text;
+  for (const auto& value : values) {
+    std::string item = constant_text(value);
+    if (name == "search_path" || values.size() > 1) {
+      std::string quoted = "\"";
+      for (const char c : item) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+      item = quoted + "\"";
+    }
+    text += (text.empty() ? "" : ", ") + item;
+  }
+  return text;
+}
+
+// Settings that are ours, or that say nothing about the text once it is parsed.
+bool is_ignored(const std::string& name) {
+  static const std::set<std::string_view> kIgnored = {"lock_timeout", "client_encoding",
+                                                      "client_min_messages",
+                                                      "application_name", "escape_string_warning",
+                                                      "log_statement", "synchronize_seqscans"};
+  return kIgnored.count(name) != 0;
+}
+
+std::optional<SessionProblem> read_set(const RawStatement& raw, Statement& statement) {
+  const std::string kind = text_field(raw.node, "kind");
+  const std::string name = text_field(raw.node, "name");
+  if (name == "role" || name == "session_authorization") return kRole;
+  if (kind == "VAR_SET_MULTI") {  // SET TRANSACTION, SET SESSION CHARACTERISTICS
+    statement.session_use = SessionUse::ignored;
+    return std::nullopt;
+  }
+  if (name == "standard_conforming_strings") {
+    const Tree& values = field(raw.node, "args");
+    const std::string value = values.is_array() ? constant_text(values[0]) : "on";
+    if (value != "on" && value != "true" && value != "yes" && value != "1")
+      return SessionProblem{"standard_conforming_strings = off is not supported",
+                            "write strings with backslashes as E'…'"};
+    statement.session_use = SessionUse::ignored;
+    return std::nullopt;
+  }
+  if (is_ignored(name)) {
+    statement.session_use = SessionUse::ignored;
+    return std::nullopt;
+  }
+  if (true_field(raw.node, "is_local")) {
+    statement.session_use = SessionUse::local;
+    return std::nullopt;
+  }
+  statement.session_use = SessionUse::setting;
+  statement.setting_name = name;
+  if (kind == "VAR_SET_VALUE") {
+    for (const auto& value : field(raw.node, "args"))
+      if (!is_constant(value))
+        return SessionProblem{"this form of SET is not supported in a migration",
+                              "give the value as a string: SET name = 'value'"};
+    statement.setting_value = joined(name, field(raw.node, "args"));
+  }
+  return std::nullopt;
+}
+
+// SELECT set_config('name', 'value', false), as pg_dump writes it.
+bool read_set_config(const RawStatement& raw, Statement& statement) {
+  const Tree& targets = field(raw.node, "targetList");
+  if (!targets.is_array() || targets.size() != 1 || raw.node.contains("fromClause")) return false;
+  const Tree& call = field(field(field(targets[0], "ResTarget"), "val"), "FuncCall");
+  const auto names = strings(field(call, "funcname"));
+  const Tree& args = field(call, "args");
+  if (names.empty() || names.back() != "set_config" || !args.is_array() || args.size() != 3)
+    return false;
+  for (const auto& arg : args)
+    if (!is_constant(arg)) return false;
+  if (constant_text(args[2]) == "on") {
+    statement.session_use = SessionUse::local;
+    return true;
+  }
+  statement.session_use = is_ignored(constant_text(args[0])) ? SessionUse::ignored
+                                                              : SessionUse::setting;
+  statement.setting_name = constant_text(args[0]);
+  statement.setting_value = constant_text(args[1]);
+  return true;
+}
+
+std::optional<SessionProblem> read_transaction(const RawStatement& raw, Statement& statement) {
+  const std::string kind = text_field(raw.node, "kind");
+  if (kind == "TRANS_STMT_BEGIN" || kind == "TRANS_STMT_START") {
+    statement.session_use = SessionUse::begin;
+  } else if (kind == "TRANS_STMT_COMMIT") {
+    statement.session_use = SessionUse::commit;
+  } else if (kind == "TRANS_STMT_SAVEPOINT" || kind == "TRANS_STMT_RELEASE" ||
+             kind == "TRANS_STMT_ROLLBACK_TO") {
+    statement.session_use = SessionUse::savepoint;
+  } else if (kind == "TRANS_STMT_ROLLBACK") {
+    return SessionProblem{"ROLLBACK would undo what the file did",
+                          "take the transaction out of the file, or end it with COMMIT"};
+  } else {
+    return SessionProblem{"two-phase commit cannot be part of a job", "leave it out"};
+  }
+  return std::nullopt;
+}
+
+void read_temporary(const RawStatement& raw, Statement& statement) {
+  for (const Tree* made : {&field(raw.node, "relation"), &field(raw.node, "view"),
+                           &field(raw.node, "sequence"), &field(field(raw.node, "into"), "rel"),
+                           &field(field(raw.node, "intoClause"), "rel")}) {
+    const bool temporary = text_field(*made, "relpersistence") == "t" ||
+                           text_field(*made, "schemaname") == "pg_temp";
+    if (!temporary) continue;
+    statement.session_use = SessionUse::state;
+    statement.temporary.push_back(text_field(*made, "relname"));
+  }
+}
+
+}  // namespace
+
+std::optional<SessionProblem> read_session_use(const RawStatement& raw, Statement& statement) {
+  if (raw.tag == "VariableSetStmt") return read_set(raw, statement);
+  if (raw.tag == "TransactionStmt") return read_transaction(raw, statement);
+  if (raw.tag == "SelectStmt" && read_set_config(raw, statement)) {
+    if (statement.setting_name == "role" || statement.setting_name == "session_authorization")
+      return kRole;
+    return std::nullopt;
+  }
+  if (raw.tag == "VariableShowStmt") statement.session_use = SessionUse::ignored;
+  if (raw.tag == "LockStmt") statement.session_use = SessionUse::lock;
+  if (raw.tag == "PrepareStmt" || raw.tag == "DeclareCursorStmt") {
+    statement.session_use = SessionUse::state;
+    statement.temporary.push_back("");  // Used by EXECUTE and FETCH, which are opaque anyway.
+  }
+  read_temporary(raw, statement);
+  return std::nullopt;
+}
+
+}  // namespace lockkeeper::parse

@@ -1,0 +1,66 @@
+#include "pg/dsn.hpp"
+
+#include <libpq-fe.h>
+
+#include <memory>
+
+#include "base/error.hpp"
+
+namespace lockkeeper::pg {
+namespace {
+
+std::string quoted(const std::string& value) {
+  std::string out = "'";
+  for (const char c : value) {
+    if (c == '\'' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "'";
+}
+
+}  // namespace
+
+Dsn::Dsn(const std::string& text) {
+  char* message = nullptr;
+  const std::unique_ptr<PQconninfoOption, void (*)(PQconninfoOption*)> options(
+      PQconninfoParse(text.c_str(), &message), PQconninfoFree);
+  const std::unique_ptr<char, void (*)(void*)> owned(message, PQfreemem);
+  if (!options)
+    throw InputError(std::string("not a connection string: ") + (message ? message : "no memory"),
+                     "for example: postgresql://user@host:5432/database, or host=/run/postgresql "
+                     "dbname=shop");
+  for (const PQconninfoOption* option = options.get(); option->keyword != nullptr; ++option)
+    if (option->val != nullptr) values_[option->keyword] = option->val;
+}
+
+Dsn Dsn::with_default(const std::string& key, const std::string& value) const {
+  Dsn copy = *this;
+  copy.values_.emplace(key, value);
+  return copy;
+}
+
+Dsn Dsn::with(const std::string& key, const std::string& value) const {
+  Dsn copy = *this;
+  copy.values_[key] = value;
+  return copy;
+}
+
+std::string Dsn::value(const std::string& key) const {
+  const auto found = values_.find(key);
+  return found == values_.end() ? std::string() : found->second;
+}
+
+std::string Dsn::conninfo() const {
+  std::string out;
+  for (const auto& [key, value] : values_)
+    out += (out.empty() ? "" : " ") + key + "=" + quoted(value);
+  return out;
+}
+
+std::string Dsn::redacted() const {
+  Dsn copy = *this;
+  copy.values_.erase("password");
+  return copy.conninfo();
+}
+
+}  // namespace lockkeeper::pg

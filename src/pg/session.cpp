@@ -1,0 +1,275 @@
+#include "pg/session.hpp"
+
+#include <poll.h>
+
+#include <chrono>
+#include <pqxx/pqxx>
+#include <set>
+#include <typeinfo>
+
+#include "pg/sqlstate.hpp"
+
+namespace lockkeeper::pg {
+namespace {
+
+
+Dsn completed(const Dsn& dsn, const std::string& application_name) {
+  // A dead peer must be noticed: promise 11 rests on sessions that end.
+  return dsn.with("client_encoding", "UTF8")
+      .with_default("application_name", application_name)
+      .with_default("connect_timeout", "10")
+      .with_default("keepalives_idle", "10")
+      .with_default("keepalives_interval", "5")
+      .with_default("keepalives_count", "3")
+      .with_default("tcp_user_timeout", "25000");
+}
+
+std::string_view sqlstate_of(const std::exception& error) {
+  // libpqxx 6.4 keeps the SQLSTATE in sql_error only; class 40 comes as types of its own.
+  if (dynamic_cast<const pqxx::deadlock_detected*>(&error) != nullptr) return "40P01";
+  if (dynamic_cast<const pqxx::serialization_failure*>(&error) != nullptr) return "40001";
+  if (dynamic_cast<const pqxx::statement_completion_unknown*>(&error) != nullptr) return "40003";
+  if (const auto* sql = dynamic_cast<const pqxx::sql_error*>(&error)) return sql->sqlstate();
+  if (dynamic_cast<const pqxx::too_many_connections*>(&error) != nullptr) return "53300";
+  return {};
+}
+
+Rows copy_of(const pqxx::result& result) {
+  std::vector<std::string> columns;
+  for (pqxx::row::size_type c = 0; c < result.columns(); ++c)
+    columns.emplace_back(result.column_name(c));
+  std::vector<std::optional<std::string>> cells;
+  cells.reserve(static_cast<std::size_t>(result.size()) * columns.size());
+  for (const auto& row : result)
+    for (const auto& field : row)
+      cells.emplace_back(field.is_null() ? std::nullopt
+                                         : std::optional<std::string>(std::string(
+                                               field.c_str(), static_cast<std::size_t>(field.size()))));
+  return {std::move(columns), std::move(cells), static_cast<std::size_t>(result.affected_rows())};
+}
+
+#if PQXX_VERSION_MAJOR >= 7
+pqxx::params native(const Params& params) {
+  pqxx::params result;
+  for (const auto& value : params.values()) result.append(value);
+  return result;
+}
+#else
+std::vector<const char*> native(const Params& params) {
+  std::vector<const char*> result;
+  for (const auto& value : params.values()) result.push_back(value ? value->c_str() : nullptr);
+  return result;
+}
+#endif
+
+}  // namespace
+
+class Session::Impl {
+ public:
+  Impl(const Dsn& dsn, const std::string& application_name, int lock_timeout_ms, Observer* seen)
+      : observer(seen) {
+    try {
+      connection = std::make_unique<pqxx::connection>(completed(dsn, application_name).conninfo());
+#if PQXX_VERSION_MAJOR < 7
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+      // Deprecated, because 7.x never reconnects by itself. 6.4 does, so it is wanted here.
+      connection->inhibit_reactivation(true);
+#pragma GCC diagnostic pop
+#endif
+      quiet = std::make_unique<pqxx::quiet_errorhandler>(*connection);
+    } catch (const std::exception& error) {
+      auto report = report_from(error.what(), "08001", {});
+      throw Error(Retry::new_session, std::move(report), "connect");
+    }
+    pid = connection->backendpid();
+    version = connection->server_version();
+    lock_timeout = lock_timeout_ms;
+  }
+
+  template <typename Call>
+  Rows guarded(std::string_view name, const std::string& text, Call&& call) {
+    if (broken) throw Error(Retry::new_session, Report{"08003", "session is broken", {}, {}, {}, {}, 0},
+                            std::string(name));
+    const auto begin = std::chrono::steady_clock::now();
+    try {
+      pqxx::nontransaction tx(*connection);
+      Rows rows = copy_of(call(tx));
+      observe(name, begin, {});
+      return rows;
+    } catch (const std::exception& error) {
+      const bool gone = !connection->is_open() ||
+                        dynamic_cast<const pqxx::broken_connection*>(&error) != nullptr;
+      std::string sqlstate(sqlstate_of(error));
+      if (gone) broken = true;
+      if (sqlstate.empty()) sqlstate = gone ? "08006" : "XX000";
+      observe(name, begin, sqlstate);
+      const Retry retry = gone ? Retry::new_session : retry_for(sqlstate);
+      throw Error(retry, report_from(error.what(), sqlstate, text), std::string(name));
+    }
+  }
+
+  void observe(std::string_view name, std::chrono::steady_clock::time_point begin,
+               const std::string& sqlstate) const {
+    if (observer == nullptr) return;
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    observer->query_done(name, took.count(), sqlstate);
+  }
+
+  std::unique_ptr<pqxx::connection> connection;
+  std::unique_ptr<pqxx::quiet_errorhandler> quiet;
+  std::set<std::string_view> prepared;
+  std::vector<Notification> notifications;
+  Observer* observer;
+  bool broken = false;
+  int pid = 0;
+  int version = 0;
+  int lock_timeout = 0;
+#if PQXX_VERSION_MAJOR < 7
+  class Receiver final : public pqxx::notification_receiver {
+   public:
+    Receiver(pqxx::connection_base& from, const std::string& channel, std::vector<Notification>& to)
+        : notification_receiver(from, channel), to_(to) {}
+    void operator()(const std::string& payload, int) override {
+      to_.push_back({channel(), payload});
+    }
+
+   private:
+    std::vector<Notification>& to_;
+  };
+  std::vector<std::unique_ptr<Receiver>> receivers;
+#endif
+};
+
+Session::Session(const Dsn& dsn, const std::string& application_name, int lock_timeout_ms,
+                 Observer* observer)
+    : impl_(std::make_unique<Impl>(dsn, application_name, lock_timeout_ms, observer)) {
+  script(
+      "SET standard_conforming_strings = on; SET statement_timeout = 0;"
+      "SET idle_in_transaction_session_timeout = 0; SET lock_timeout = " +
+      std::to_string(lock_timeout_ms));
+  if (impl_->version >= 170000) script("SET transaction_timeout = 0");
+}
+
+Session::~Session() {
+#if PQXX_VERSION_MAJOR < 7
+  if (impl_->broken && impl_->connection) impl_->connection->disconnect();
+#endif
+}
+
+Rows Session::run(const Query& query, const Params& params) {
+  const std::string text(query.text);
+  return impl_->guarded(query.name, text, [&](pqxx::nontransaction& tx) {
+    const std::string name(query.name);
+    if (impl_->prepared.insert(query.name).second) impl_->connection->prepare(name, text);
+#if PQXX_VERSION_MAJOR >= 7
+    return tx.exec(pqxx::prepped{name}, native(params));
+#else
+    return tx.exec_prepared(name, pqxx::prepare::make_dynamic_params(native(params)));
+#endif
+  });
+}
+
+Rows Session::statement(const std::string& sql, const Params& params) {
+  return impl_->guarded("statement", sql, [&](pqxx::nontransaction& tx) {
+#if PQXX_VERSION_MAJOR >= 7
+    return tx.exec(sql, native(params));
+#else
+    return tx.exec_params(sql, pqxx::prepare::make_dynamic_params(native(params)));
+#endif
+  });
+}
+
+Rows Session::script(const std::string& sql) {
+  return impl_->guarded("script", sql, [&](pqxx::nontransaction& tx) { return tx.exec(sql); });
+}
+
+void Session::check_syntax(const std::string& sql) {
+  static const std::string name = "lockkeeper_check_syntax";
+  impl_->guarded("check_syntax", sql, [&](pqxx::nontransaction&) {
+    impl_->connection->prepare(name, sql);
+    // libpqxx 6.4 sends the definition only when it is first wanted.
+#if PQXX_VERSION_MAJOR < 7
+    impl_->connection->prepare_now(name);
+#endif
+    impl_->connection->unprepare(name);
+    return pqxx::result();
+  });
+}
+
+void Session::listen(const std::string& channel) {
+#if PQXX_VERSION_MAJOR >= 7
+  try {
+    impl_->connection->listen(channel, [this](pqxx::notification event) {
+      impl_->notifications.push_back({std::string(event.channel), std::string(event.payload)});
+    });
+  } catch (const std::exception& error) {
+    impl_->broken = true;
+    throw Error(Retry::new_session, report_from(error.what(), "08006", {}), "listen");
+  }
+#else
+  try {
+    impl_->receivers.push_back(
+        std::make_unique<Impl::Receiver>(*impl_->connection, channel, impl_->notifications));
+  } catch (const std::exception& error) {
+    impl_->broken = true;
+    throw Error(Retry::new_session, report_from(error.what(), "08006", {}), "listen");
+  }
+#endif
+}
+
+int Session::socket() const { return impl_->broken ? -1 : impl_->connection->sock(); }
+
+std::vector<Notification> Session::take_notifications() {
+  try {
+    impl_->connection->get_notifs();
+    if (!impl_->connection->is_open()) throw pqxx::broken_connection();
+  } catch (const std::exception& error) {
+    impl_->broken = true;
+    throw Error(Retry::new_session, report_from(error.what(), "08006", {}), "notifications");
+  }
+  std::vector<Notification> taken;
+  taken.swap(impl_->notifications);
+  return taken;
+}
+
+bool Session::wait_for_notification(std::chrono::milliseconds most) const {
+  pollfd waiting{socket(), POLLIN, 0};
+  return ::poll(&waiting, 1, static_cast<int>(most.count())) > 0;
+}
+
+bool Session::broken() const { return impl_->broken; }
+void Session::poison() { impl_->broken = true; }
+int Session::backend_pid() const { return impl_->pid; }
+int Session::server_version() const { return impl_->version; }
+
+Transaction::Transaction(Session& session, const std::string& begin) : session_(session) {
+  session_.script(begin);
+}
+
+Transaction::~Transaction() {
+  if (!open_ || session_.broken()) return;
+  try {
+    session_.script("ROLLBACK");
+  } catch (const std::exception&) {
+    session_.poison();  // The server rolls back when the socket closes.
+  }
+}
+
+void Transaction::commit() {
+  open_ = false;
+  try {
+    session_.script("COMMIT");
+  } catch (const Error& error) {
+    // A server that answered has decided; without an answer only the tables know.
+    if (!session_.broken()) throw;
+    throw Error(Retry::outcome_unknown, error.report(), "commit");
+  }
+}
+
+void Transaction::rollback() {
+  open_ = false;
+  session_.script("ROLLBACK");
+}
+
+}  // namespace lockkeeper::pg

@@ -1,0 +1,62 @@
+#pragma once
+// What will be done for a job, before anything is done: steps, and for each the locks it takes.
+// Values; any thread.
+
+#include <string>
+#include <vector>
+
+#include "parse/statement.hpp"
+
+namespace lockkeeper::plan {
+
+/// Table locks, weakest first (PostgreSQL manual 13.3.1); comparable.
+enum class LockMode {
+  none,
+  access_share,
+  row_share,
+  row_exclusive,
+  share_update_exclusive,
+  share,
+  share_row_exclusive,
+  exclusive,
+  access_exclusive
+};
+
+/// "ACCESS EXCLUSIVE", as LOCK TABLE spells it.
+const char* to_string(LockMode mode);
+/// What the application cannot do meanwhile: "blocks reads and writes", "blocks writes", "blocks
+/// neither reads nor writes".
+const char* blocks(LockMode mode);
+
+/// What one part of a statement does to one table.
+struct TableLock {
+  std::string part;     ///< "add column"
+  std::string object;   ///< the table as written
+  LockMode mode = LockMode::none;
+  bool rewrites = false;  ///< every row is written anew under the lock
+  bool scans = false;     ///< every row is read under the lock
+  std::string note;       ///< why, or what would be better; may be empty
+};
+
+/// How a step is carried out. Stored in ddl_step.kind and history; never renamed.
+enum class StepKind {
+  transaction,         ///< one or more statements and the job row, in one transaction
+  outside_transaction, ///< a statement that cannot be in a transaction block
+  build_index,         ///< CREATE INDEX CONCURRENTLY: an invalid left-over is dropped first
+};
+const char* to_string(StepKind kind);
+
+struct Step {
+  StepKind kind = StepKind::transaction;
+  std::vector<std::string> statements;
+  std::string index;  ///< build_index: the index, quoted and qualified as far as written
+  std::string table;  ///< build_index: its table
+  std::vector<TableLock> locks;
+};
+
+struct Plan {
+  std::string action;
+  std::vector<Step> steps;
+};
+
+}  // namespace lockkeeper::plan

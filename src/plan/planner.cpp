@@ -1,0 +1,102 @@
+#include "plan/planner.hpp"
+
+#include "plan/lock_rules.hpp"
+
+namespace lockkeeper::plan {
+namespace {
+
+std::string quoted(const std::string& name) {
+  std::string out = "\"";
+  for (const char c : name) {
+    if (c == '"') out += c;
+    out += c;
+  }
+  return out + "\"";
+}
+
+const parse::Part* concurrent_index(const parse::Unit& unit) {
+  for (const auto& statement : unit.statements)
+    for (const auto& part : statement.parts)
+      if (part.kind == "create index" && part.concurrently) return &part;
+  return nullptr;
+}
+
+}  // namespace
+
+const char* to_string(LockMode mode) {
+  switch (mode) {
+    case LockMode::none:
+      return "none";
+    case LockMode::access_share:
+      return "ACCESS SHARE";
+    case LockMode::row_share:
+      return "ROW SHARE";
+    case LockMode::row_exclusive:
+      return "ROW EXCLUSIVE";
+    case LockMode::share_update_exclusive:
+      return "SHARE UPDATE EXCLUSIVE";
+    case LockMode::share:
+      return "SHARE";
+    case LockMode::share_row_exclusive:
+      return "SHARE ROW EXCLUSIVE";
+    case LockMode::exclusive:
+      return "EXCLUSIVE";
+    case LockMode::access_exclusive:
+      return "ACCESS EXCLUSIVE";
+  }
+  return "none";
+}
+
+const char* blocks(LockMode mode) {
+  if (mode == LockMode::access_exclusive) return "blocks reads and writes";
+  if (mode >= LockMode::share) return "blocks writes";
+  return "blocks neither reads nor writes";
+}
+
+const char* to_string(StepKind kind) {
+  switch (kind) {
+    case StepKind::transaction:
+      return "transaction";
+    case StepKind::outside_transaction:
+      return "outside transaction";
+    case StepKind::build_index:
+      return "build index";
+  }
+  return "transaction";
+}
+
+std::string quoted_name(const parse::ObjectRef& ref) {
+  return (ref.schema.empty() ? "" : quoted(ref.schema) + ".") + quoted(ref.name);
+}
+
+Plan steps_of(const parse::Unit& unit) {
+  Plan plan;
+  plan.action = unit.action;
+  Step step;
+  for (const auto& statement : unit.statements) step.statements.push_back(statement.text);
+  if (unit.mode == parse::Mode::outside_transaction) {
+    step.kind = StepKind::outside_transaction;
+    if (const auto* part = concurrent_index(unit)) {
+      step.kind = StepKind::build_index;
+      step.table = quoted_name(part->relation);
+      if (!part->column.empty()) {
+        // An index always lives in the schema of its table.
+        parse::ObjectRef index = part->relation;
+        index.name = part->column;
+        step.index = quoted_name(index);
+      }
+    }
+  }
+  plan.steps.push_back(std::move(step));
+  return plan;
+}
+
+Plan explain(const parse::Unit& unit, const catalog::Facts& facts) {
+  Plan plan = steps_of(unit);
+  for (const auto& statement : unit.statements)
+    for (const auto& part : statement.parts)
+      for (auto& lock : locks_of(part, facts)) plan.steps.front().locks.push_back(std::move(lock));
+  return plan;
+}
+
+}  // namespace lockkeeper::plan

@@ -1,0 +1,20 @@
+#pragma once
+// Unit + catalog values to Plan. Pure: no I/O, no clock, so hundreds of cases run without a server.
+
+#include "catalog/facts.hpp"
+#include "parse/parser.hpp"
+#include "plan/plan.hpp"
+
+namespace lockkeeper::plan {
+
+/// The name of a reference as SQL text, quoted: the key of Facts::tables.
+std::string quoted_name(const parse::ObjectRef& ref);
+
+/// Steps of a unit, without locks: all that the executor needs. No facts, so nothing can be missing.
+Plan steps_of(const parse::Unit& unit);
+
+/// The same, with the locks of each part, for people. Facts that are missing make the answer the
+/// careful one (a rewrite is announced when nothing is known).
+Plan explain(const parse::Unit& unit, const catalog::Facts& facts);
+
+}  // namespace lockkeeper::plan

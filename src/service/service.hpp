@@ -1,0 +1,53 @@
+#pragma once
+// Puts the parts of a worker process together: metrics, one control for each database, signals.
+// The only place that constructs them.
+
+#include <memory>
+#include <vector>
+
+#include "config/settings.hpp"
+#include "metrics/registry.hpp"
+#include "pg/session.hpp"
+#include "workers/control.hpp"
+
+namespace lockkeeper::service {
+
+/// Plugs the metrics into the sessions: the query's name is the label.
+class QueryObserver final : public pg::Observer {
+ public:
+  explicit QueryObserver(metrics::Registry& metrics) : metrics_(metrics) {}
+  void query_done(std::string_view name, double seconds, const std::string& sqlstate) override;
+
+ private:
+  metrics::Registry& metrics_;
+};
+
+class Service {
+ public:
+  explicit Service(config::WorkSettings settings);
+  /// Stops as stop() does.
+  ~Service();
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+
+  /// Starts all threads; comes back at once. Throws Error when the metrics address is required and
+  /// taken.
+  void start();
+  /// Finishes or hands back what runs, within settings.shutdown. May be called again.
+  void stop();
+  [[nodiscard]] metrics::Registry& metrics() { return metrics_; }
+
+  /// Blocks SIGINT and SIGTERM for the threads that are started later, so that only
+  /// wait_for_signal() sees them.
+  static void block_signals();
+  /// Waits for SIGINT or SIGTERM; gives its number.
+  static int wait_for_signal();
+
+ private:
+  config::WorkSettings settings_;
+  metrics::Registry metrics_;
+  QueryObserver observer_;
+  std::vector<std::unique_ptr<workers::Control>> controls_;
+};
+
+}  // namespace lockkeeper::service

@@ -1,0 +1,64 @@
+#pragma once
+// One database's control: a thread with an Asio loop that listens, polls slowly, looks for lost
+// workers and stops what is cancelled. Owns the pool. Everything it does is a hint to the pool or a
+// transaction of its own, so its death costs time, never a job (promise 11).
+
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "workers/pool.hpp"
+
+namespace lockkeeper::workers {
+
+class Control {
+ public:
+  Control(const pg::Dsn& dsn, const config::WorkSettings& settings, metrics::Registry& metrics,
+          pg::Observer& observer);
+  ~Control();
+  Control(const Control&) = delete;
+  Control& operator=(const Control&) = delete;
+
+  void start();
+  /// Finishes or hands back what runs, within settings.shutdown; then nothing of it is left. Called
+  /// once, from another thread than the loop's.
+  void stop();
+
+ private:
+  void connect();
+  void lost(const Error& error);
+  void listen_for_more();
+  void take_notifications();
+  void every_poll();
+  void every_liveness();
+  void retry_at(std::chrono::milliseconds delay);
+  void look_for_retries();
+  void stop_cancelled();
+  void report_queue();
+  template <typename Work>
+  void guarded(Work&& work);
+
+  pg::Dsn dsn_;
+  std::string database_;
+  const config::WorkSettings& settings_;
+  metrics::Registry& metrics_;
+  pg::Observer& observer_;
+  boost::asio::io_context loop_;
+  boost::asio::steady_timer connect_timer_;
+  boost::asio::steady_timer poll_timer_;
+  boost::asio::steady_timer liveness_timer_;
+  boost::asio::steady_timer retry_timer_;
+  std::optional<std::chrono::steady_clock::time_point> retry_due_;
+  std::unique_ptr<boost::asio::posix::stream_descriptor> socket_;
+  std::unique_ptr<pg::Session> session_;
+  int failures_ = 0;
+  Pool pool_;
+  std::thread thread_;
+};
+
+}  // namespace lockkeeper::workers

@@ -1,0 +1,89 @@
+#include "workers/job_session.hpp"
+
+#include "pg/quote.hpp"
+
+namespace lockkeeper::workers {
+namespace {
+
+// Waiting for a row of the queue happens while the job's locks on tables are held: keep it short.
+constexpr const char* kQueueLockTimeout = "1s";
+
+std::string set_config(const std::string& name, const std::string& value, bool local) {
+  return "pg_catalog.set_config(" + pg::quote_literal(name) + ", " + pg::quote_literal(value) +
+         (local ? ", true)" : ", false)");
+}
+
+}  // namespace
+
+JobSession::JobSession(pg::Session& session, const jobs::Environment& own, const jobs::Job& job,
+                       std::chrono::milliseconds lock_timeout)
+    : session_(session),
+      own_(own),
+      job_(job),
+      lock_timeout_(lock_timeout),
+      trusted_(job.role == own.login) {}
+
+// Only what differs from the session as it is: usually nothing.
+std::string JobSession::settings_text(bool local) const {
+  std::string calls;
+  const auto add = [&](const std::string& name, const std::string& value) {
+    calls += (calls.empty() ? "SELECT " : ", ") + set_config(name, value, local);
+  };
+  for (const auto& [name, value] : job_.settings) {
+    const auto mine = own_.settings.find(name);
+    if (mine == own_.settings.end() || mine->second != value) add(name, value);
+  }
+  if (job_.search_path != own_.search_path) add("search_path", job_.search_path);
+  return calls.empty() ? calls : calls + ";";
+}
+
+std::string JobSession::begin_text() const {
+  std::string text = "BEGIN; SET LOCAL lock_timeout = " + std::to_string(lock_timeout_.count()) + ";";
+  const std::string settings = settings_text(true);
+  if (trusted_) return text + settings;
+  // Settings with the role's own rights: it must not borrow the worker's (session_replication_role).
+  const std::string role = "SET LOCAL ROLE " + pg::quote_ident(job_.role) + ";";
+  return text + role + settings + "SET LOCAL ROLE NONE;";
+}
+
+void JobSession::run(const std::string& statement) {
+  if (trusted_) {
+    session_.statement(statement);
+    return;
+  }
+  // A new function for each statement, because a statement could change the one that runs it.
+  session_.script("SET LOCAL ROLE " + pg::quote_ident(job_.role) +
+                  "; CREATE FUNCTION pg_temp.lockkeeper_run(statement text) RETURNS void "
+                  "LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN EXECUTE statement; END';"
+                  "SET LOCAL ROLE NONE");
+  try {
+    session_.statement("SELECT pg_temp.lockkeeper_run($1::pg_catalog.text)",
+                       pg::Params::of(statement));
+  } catch (const Error& error) {
+    Report report = error.report();
+    report.statement = statement;
+    report.context.clear();  // It would speak of our function.
+    throw Error(error.retry(), report, error.query());
+  }
+  session_.script("DROP FUNCTION pg_temp.lockkeeper_run(pg_catalog.text)");
+}
+
+void JobSession::undress() {
+  if (!trusted_) run("SET CONSTRAINTS ALL IMMEDIATE");
+  std::string text = trusted_ ? "SET CONSTRAINTS ALL IMMEDIATE;" : "";
+  text += "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL lock_timeout = '";
+  session_.script(text + kQueueLockTimeout + "'");
+}
+
+void JobSession::dress_session() {
+  if (!trusted_) session_.script("SET ROLE " + pg::quote_ident(job_.role));
+  const std::string settings = settings_text(false);
+  if (!settings.empty()) session_.script(settings);
+  session_.script("SET lock_timeout = " + std::to_string(lock_timeout_.count()));
+}
+
+bool JobSession::leaves_traces() const {
+  return !trusted_ || job_.opaque || job_.unparsed_run || job_.statements.size() > 1;
+}
+
+}  // namespace lockkeeper::workers

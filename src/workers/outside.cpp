@@ -1,0 +1,85 @@
+#include "workers/outside.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/log.hpp"
+#include "plan/planner.hpp"
+#include "sql/queries.hpp"
+
+namespace lockkeeper::workers {
+namespace {
+
+using Json = nlohmann::json;
+
+// May simply run again: they bring something into a state, whatever it was.
+bool repeatable(const std::string& action) {
+  static const std::set<std::string> kRepeatable = {"vacuum", "analyze", "reindex", "cluster"};
+  return kRepeatable.count(action) != 0;
+}
+
+}  // namespace
+
+Outside::Outside(pg::Session& queue, const jobs::Job& job, const parse::Unit& unit)
+    : queue_(queue), job_(job), unit_(unit), step_(plan::steps_of(unit_).steps.front()) {}
+
+std::string Outside::look(pg::Session& dressed) const {
+  Json before = Json::object();
+  if (step_.kind == plan::StepKind::build_index) {
+    before["indexes"] = Json::array();
+    for (const auto row : dressed.run(sql::workers_indexes, pg::Params::of(step_.table)))
+      before["indexes"].push_back(row.integer("oid"));
+  }
+  if (unit_.action == "drop index") {
+    before["there"] = Json::array();
+    for (const auto& part : unit_.statements.front().parts) {
+      const std::string name = plan::quoted_name(part.relation);
+      if (!dressed.run(sql::catalog_table, pg::Params::of(name)).empty())
+        before["there"].push_back(name);
+    }
+  }
+  return before.dump();
+}
+
+bool Outside::drop_invalid(pg::Session& dressed, const std::string& before, bool* built) const {
+  const Json known = Json::parse(before.empty() ? "{}" : before).value("indexes", Json::array());
+  bool dropped = false;
+  for (const auto row : dressed.run(sql::workers_indexes, pg::Params::of(step_.table))) {
+    if (std::find(known.begin(), known.end(), row.integer("oid")) != known.end()) continue;
+    if (row.boolean("valid")) {
+      if (built != nullptr) *built = true;
+      continue;
+    }
+    dressed.script("DROP INDEX CONCURRENTLY IF EXISTS " + row.text("name"));
+    log::info("invalid index dropped", {{"job", job_.claim.job.str()}, {"index", row.text("name")}});
+    dropped = true;
+  }
+  return dropped;
+}
+
+bool Outside::settle(pg::Session& dressed, const std::string& before) const {
+  if (step_.kind == plan::StepKind::build_index) {
+    bool built = false;
+    drop_invalid(dressed, before, &built);
+    return built;
+  }
+  if (unit_.action == "drop index") {
+    const Json there = Json::parse(before.empty() ? "{}" : before).value("there", Json::array());
+    return !there.empty() && std::none_of(there.begin(), there.end(), [&](const Json& name) {
+      return !dressed.run(sql::catalog_table, pg::Params::of(name.get<std::string>())).empty();
+    });
+  }
+  if (repeatable(unit_.action)) return false;
+  Report report;
+  report.sqlstate = "08007";
+  report.message = "the worker died while this statement ran outside of a transaction";
+  report.hint = "it may have done all, a part, or nothing of its work: look, then submit what is left";
+  throw Error(Retry::never, report, "outside");
+}
+
+void Outside::clean_up(pg::Session& dressed, const std::string& before) const {
+  if (step_.kind == plan::StepKind::build_index) drop_invalid(dressed, before, nullptr);
+}
+
+}  // namespace lockkeeper::workers

@@ -1,0 +1,44 @@
+#pragma once
+// Statements that cannot be in a transaction block. They cannot share a commit with the job row, so
+// each looks first at what an earlier try left (promise 6): an index that was built is adopted, an
+// invalid one is dropped; what was dropped already stays dropped.
+// One thread; needs two sessions: the queue's, and one that is dressed as the job's role and is
+// thrown away afterwards.
+
+#include <string>
+
+#include "jobs/job.hpp"
+#include "parse/parser.hpp"
+#include "pg/session.hpp"
+#include "plan/plan.hpp"
+
+namespace lockkeeper::workers {
+
+class Outside {
+ public:
+  /// `unit`: the job's statement, parsed again here, because what the row says of it may come from
+  /// anybody who may submit.
+  Outside(pg::Session& queue, const jobs::Job& job, const parse::Unit& unit);
+
+  /// What is there before the statement runs, as JSON for jobs::begin_outside. `dressed` has the
+  /// job's search_path.
+  std::string look(pg::Session& dressed) const;
+
+  /// After a crash: true when the statement had done its work and must not run again. Removes an
+  /// invalid left-over. Throws Error (never) when nobody can know.
+  bool settle(pg::Session& dressed, const std::string& before) const;
+
+  /// Removes what a failed or cancelled try left. `before`: what look() gave.
+  void clean_up(pg::Session& dressed, const std::string& before) const;
+
+  [[nodiscard]] const plan::Step& step() const { return step_; }
+
+ private:
+  bool drop_invalid(pg::Session& dressed, const std::string& before, bool* built) const;
+  pg::Session& queue_;
+  const jobs::Job& job_;
+  parse::Unit unit_;
+  plan::Step step_;
+};
+
+}  // namespace lockkeeper::workers
