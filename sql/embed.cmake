@@ -1,6 +1,7 @@
 # Makes sql/queries.hpp and sql/migrations.hpp from the .sql files, at build time.
 # cmake -DSQL=<dir> -DMIGRATIONS=<dir> -DOUT=<dir> -P embed.cmake
-set(queries "#pragma once\n// Made from sql/ by sql/embed.cmake.\n#include \"pg/rows.hpp\"\n")
+set(all "")
+set(queries "#pragma once\n// Made from sql/ by sql/embed.cmake.\n#include <array>\n#include \"pg/rows.hpp\"\n")
 string(APPEND queries "namespace lockkeeper::sql {\n")
 file(GLOB_RECURSE files RELATIVE ${SQL} ${SQL}/*.sql)
 list(SORT files)
@@ -11,9 +12,12 @@ foreach(file ${files})
   string(REGEX REPLACE "\\.sql$" "" stem "${file}")
   string(REPLACE "/" "_" symbol "${stem}")
   string(REPLACE "/" "." name "${stem}")
+  string(APPEND all "${symbol}, ")
   string(APPEND queries
          "inline constexpr pg::Query ${symbol}{\"${name}\", R\"sqltext(${text})sqltext\"};\n")
 endforeach()
+list(LENGTH files count)
+string(APPEND queries "inline constexpr std::array<pg::Query, ${count}> kAll = {{${all}}};\n")
 string(APPEND queries "}  // namespace lockkeeper::sql\n")
 set(migrations "#pragma once\n// Made from migrations/ by sql/embed.cmake.\n#include <array>\n")
 string(APPEND migrations "#include \"pg/migrator.hpp\"\nnamespace lockkeeper::sql {\n")

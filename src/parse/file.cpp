@@ -15,7 +15,7 @@ class FileReader {
 
   std::vector<Unit> read() {
     if (options_.single_transaction) {
-      read_group(0, statements_.size());
+      read_group(0, statements_.size(), true);
       return std::move(units_);
     }
     for (std::size_t i = 0; i < statements_.size();) i = read_at(i);
@@ -49,7 +49,7 @@ class FileReader {
                "put BEGIN before it");
       case SessionUse::begin: {
         const std::size_t end = find_commit(i);
-        read_group(i + 1, end);
+        read_group(i + 1, end, true);
         return end + 1;
       }
       case SessionUse::state:
@@ -95,7 +95,7 @@ class FileReader {
     return end;
   }
 
-  void read_group(std::size_t from, std::size_t to) {
+  void read_group(std::size_t from, std::size_t to, bool in_transaction = false) {
     Unit unit;
     unit.settings = settings_;
     std::set<std::string> temporary;
@@ -111,7 +111,7 @@ class FileReader {
     }
     if (unit.statements.empty()) return;
     for (auto& statement : unit.statements) forget(statement, temporary);
-    sum_up(unit);
+    sum_up(unit, in_transaction || unit.statements.size() > 1);
     units_.push_back(std::move(unit));
   }
 
@@ -132,7 +132,7 @@ class FileReader {
                refs.end());
   }
 
-  void sum_up(Unit& unit) const {
+  void sum_up(Unit& unit, bool in_transaction) const {
     unit.action = unit.statements.front().action;
     for (const auto& statement : unit.statements) {
       if (statement.action != unit.action) unit.action = "transaction";
@@ -140,7 +140,7 @@ class FileReader {
       unit.changes_schema |= statement.changes_schema;
       unit.reorg |= statement.reorg;
       if (statement.mode == Mode::transactional) continue;
-      if (unit.statements.size() > 1)
+      if (in_transaction)
         refuse(statement, statement.action + " of this kind cannot run inside a transaction block",
                "take it out of the transaction (BEGIN … COMMIT, --single-transaction, LOCK TABLE, "
                "or statements that share a temporary table)");

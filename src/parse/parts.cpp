@@ -67,6 +67,13 @@ std::string words_of(const std::string& tag) {
   return words;
 }
 
+std::string lower_words(const std::string& upper) {
+  std::string words;
+  for (const char c : upper)
+    words += c == '_' ? ' ' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return words;
+}
+
 void read_constraint(const Tree& constraint, Part& part) {
   const std::string type = text_field(constraint, "contype");
   if (type == "CONSTR_DEFAULT") part.has_default = true;
@@ -195,7 +202,7 @@ std::vector<Part> parts_of(const RawStatement& raw) {
     drop_parts(raw, parts);
   } else if (raw.tag == "RenameStmt" && relation.is_object()) {
     const std::string type = text_field(raw.node, "renameType");
-    const std::string what = type == "OBJECT_TABCONSTRAINT" ? "constraint" : words_of("AT_" + type.substr(7));
+    const std::string what = type == "OBJECT_TABCONSTRAINT" ? "constraint" : lower_words(type.substr(7));
     parts.push_back(simple_part("rename " + what, relation_of(relation, true)));
   } else if (raw.tag == "TruncateStmt" || raw.tag == "LockStmt") {
     for (const auto& table : field(raw.node, "relations"))

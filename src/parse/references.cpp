@@ -22,6 +22,10 @@ const std::set<std::string_view> kBarriers = {
     "ImportForeignSchemaStmt", "CreateEventTrigStmt", "AlterEventTrigStmt",
     "AlterTableMoveAllStmt", "CreateTableSpaceStmt", "DropTableSpaceStmt", "FetchStmt"};
 
+// No types: the grammar turns them into a column, a sequence and a default.
+const std::set<std::string_view> kSerial = {"serial",    "bigserial", "smallserial",
+                                            "serial2", "serial4",   "serial8"};
+
 std::string kind_word(const std::string& object_type) {
   std::string word = object_type.substr(object_type.rfind("OBJECT_", 0) == 0 ? 7 : 0);
   std::transform(word.begin(), word.end(), word.begin(),
@@ -97,6 +101,7 @@ void collect_all(const RawStatement& raw, Collector& to) {
     }
     if (at.contains("names") && at.contains("typemod")) {
       const auto names = strings(at["names"]);
+      if (names.size() == 1 && kSerial.count(names[0]) != 0) return true;
       if (names.size() != 2 || names[0] != "pg_catalog") to.add(named("type", names, false));
     }
     if (key == "FuncCall") {

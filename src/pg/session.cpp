@@ -5,7 +5,6 @@
 #include <chrono>
 #include <pqxx/pqxx>
 #include <set>
-#include <typeinfo>
 
 #include "pg/sqlstate.hpp"
 
@@ -22,16 +21,6 @@ Dsn completed(const Dsn& dsn, const std::string& application_name) {
       .with_default("keepalives_interval", "5")
       .with_default("keepalives_count", "3")
       .with_default("tcp_user_timeout", "25000");
-}
-
-std::string_view sqlstate_of(const std::exception& error) {
-  // libpqxx 6.4 keeps the SQLSTATE in sql_error only; class 40 comes as types of its own.
-  if (dynamic_cast<const pqxx::deadlock_detected*>(&error) != nullptr) return "40P01";
-  if (dynamic_cast<const pqxx::serialization_failure*>(&error) != nullptr) return "40001";
-  if (dynamic_cast<const pqxx::statement_completion_unknown*>(&error) != nullptr) return "40003";
-  if (const auto* sql = dynamic_cast<const pqxx::sql_error*>(&error)) return sql->sqlstate();
-  if (dynamic_cast<const pqxx::too_many_connections*>(&error) != nullptr) return "53300";
-  return {};
 }
 
 Rows copy_of(const pqxx::result& result) {
@@ -66,7 +55,7 @@ std::vector<const char*> native(const Params& params) {
 
 class Session::Impl {
  public:
-  Impl(const Dsn& dsn, const std::string& application_name, int lock_timeout_ms, Observer* seen)
+  Impl(const Dsn& dsn, const std::string& application_name, Observer* seen)
       : observer(seen) {
     try {
       connection = std::make_unique<pqxx::connection>(completed(dsn, application_name).conninfo());
@@ -78,13 +67,18 @@ class Session::Impl {
 #pragma GCC diagnostic pop
 #endif
       quiet = std::make_unique<pqxx::quiet_errorhandler>(*connection);
+      // With the SQLSTATE in the text: libpqxx 6.4 loses it for some classes (42501, 40xxx).
+#if PQXX_VERSION_MAJOR >= 7
+      connection->set_verbosity(pqxx::error_verbosity::verbose);
+#else
+      connection->set_verbosity(pqxx::connection_base::verbose);
+#endif
     } catch (const std::exception& error) {
       auto report = report_from(error.what(), "08001", {});
       throw Error(Retry::new_session, std::move(report), "connect");
     }
     pid = connection->backendpid();
     version = connection->server_version();
-    lock_timeout = lock_timeout_ms;
   }
 
   template <typename Call>
@@ -100,12 +94,11 @@ class Session::Impl {
     } catch (const std::exception& error) {
       const bool gone = !connection->is_open() ||
                         dynamic_cast<const pqxx::broken_connection*>(&error) != nullptr;
-      std::string sqlstate(sqlstate_of(error));
       if (gone) broken = true;
-      if (sqlstate.empty()) sqlstate = gone ? "08006" : "XX000";
-      observe(name, begin, sqlstate);
-      const Retry retry = gone ? Retry::new_session : retry_for(sqlstate);
-      throw Error(retry, report_from(error.what(), sqlstate, text), std::string(name));
+      Report report = report_from(error.what(), gone ? "08006" : "XX000", text);
+      observe(name, begin, report.sqlstate);
+      const Retry retry = gone ? Retry::new_session : retry_for(report.sqlstate);
+      throw Error(retry, std::move(report), std::string(name));
     }
   }
 
@@ -124,7 +117,7 @@ class Session::Impl {
   bool broken = false;
   int pid = 0;
   int version = 0;
-  int lock_timeout = 0;
+  int checks = 0;
 #if PQXX_VERSION_MAJOR < 7
   class Receiver final : public pqxx::notification_receiver {
    public:
@@ -143,7 +136,7 @@ class Session::Impl {
 
 Session::Session(const Dsn& dsn, const std::string& application_name, int lock_timeout_ms,
                  Observer* observer)
-    : impl_(std::make_unique<Impl>(dsn, application_name, lock_timeout_ms, observer)) {
+    : impl_(std::make_unique<Impl>(dsn, application_name, observer)) {
   script(
       "SET standard_conforming_strings = on; SET statement_timeout = 0;"
       "SET idle_in_transaction_session_timeout = 0; SET lock_timeout = " +
@@ -185,7 +178,8 @@ Rows Session::script(const std::string& sql) {
 }
 
 void Session::check_syntax(const std::string& sql) {
-  static const std::string name = "lockkeeper_check_syntax";
+  // A name of its own each time: libpqxx remembers a definition even when it was refused.
+  const std::string name = "lockkeeper_check_syntax_" + std::to_string(++impl_->checks);
   impl_->guarded("check_syntax", sql, [&](pqxx::nontransaction&) {
     impl_->connection->prepare(name, sql);
     // libpqxx 6.4 sends the definition only when it is first wanted.
@@ -244,7 +238,13 @@ int Session::backend_pid() const { return impl_->pid; }
 int Session::server_version() const { return impl_->version; }
 
 Transaction::Transaction(Session& session, const std::string& begin) : session_(session) {
-  session_.script(begin);
+  try {
+    session_.script(begin);
+  } catch (const Error&) {
+    // BEGIN itself may have worked, and what came with it not.
+    if (!session_.broken()) session_.script("ROLLBACK");
+    throw;
+  }
 }
 
 Transaction::~Transaction() {

@@ -61,15 +61,33 @@ struct Label {
   std::string_view word;
   std::string Report::*field;
 };
-constexpr std::array<Label, 4> kLabels = {Label{"DETAIL:  ", &Report::detail},
-                                          {"HINT:  ", &Report::hint},
-                                          {"CONTEXT:  ", &Report::context},
-                                          {"QUERY:  ", nullptr}};
+constexpr std::array<Label, 10> kLabels = {Label{"DETAIL:  ", &Report::detail},
+                                           {"HINT:  ", &Report::hint},
+                                           {"CONTEXT:  ", &Report::context},
+                                           {"QUERY:  ", nullptr},
+                                           {"SCHEMA NAME:  ", nullptr},
+                                           {"TABLE NAME:  ", nullptr},
+                                           {"COLUMN NAME:  ", nullptr},
+                                           {"DATATYPE NAME:  ", nullptr},
+                                           {"CONSTRAINT NAME:  ", nullptr},
+                                           {"LOCATION:  ", nullptr}};
 
 std::string without_severity(const std::string& line) {
   const auto colon = line.find(":  ");
   const bool severity = colon != std::string::npos && line.find(' ') > colon;
   return severity ? line.substr(colon + 3) : line;
+}
+
+// "42501: permission denied": the verbose form begins with the code.
+std::string take_sqlstate(std::string& message) {
+  if (message.size() < 7 || message.compare(5, 2, ": ") != 0) return {};
+  for (std::size_t i = 0; i < 5; ++i)
+    if (std::isdigit(static_cast<unsigned char>(message[i])) == 0 &&
+        std::isupper(static_cast<unsigned char>(message[i])) == 0)
+      return {};
+  std::string code = message.substr(0, 5);
+  message.erase(0, 7);
+  return code;
 }
 
 }  // namespace
@@ -111,6 +129,7 @@ Report report_from(const std::string& text, const std::string& sqlstate,
     if (!first) *field += '\n';
     *field += first ? without_severity(line) : line;
   }
+  if (const auto code = take_sqlstate(report.message); !code.empty()) report.sqlstate = code;
   return report;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/log.hpp"
 #include "base/testpoint.hpp"
+#include "pg/quote.hpp"
 
 namespace lockkeeper::workers {
 namespace {
@@ -73,6 +74,17 @@ std::optional<jobs::Job> Executor::run(const jobs::Job& job) {
     settle_failure(job, error);
   }
   return std::nullopt;
+}
+
+// The worker may not act as the role that submitted the job: say what would mend it.
+Report Executor::explained(const jobs::Job& job, const Error& error) const {
+  Report report = error.report();
+  const bool no_member = error.query() == "script" && report.hint.empty() && job.role != own_.login &&
+                         report.message.find("set role") != std::string::npos;
+  if (no_member)
+    report.hint = "the worker's role must be a member of it: GRANT " + pg::quote_ident(job.role) +
+                  " TO " + pg::quote_ident(own_.login);
+  return report;
 }
 
 std::optional<jobs::Job> Executor::run_in_transaction(const jobs::Job& job) {
@@ -228,7 +240,7 @@ void Executor::settle_failure(const jobs::Job& job, const Error& error) {
       return;
     }
   }
-  end_cancelled(job, error.report());
+  end_cancelled(job, explained(job, error));
 }
 
 void Executor::end_cancelled(const jobs::Job& job, const Report& report) {

@@ -47,6 +47,7 @@ class Executor {
   std::unique_ptr<pg::Session> dressed_session(const jobs::Job& job);
   void finish_alone(const jobs::Job& job, const std::string& steps);
   void settle_failure(const jobs::Job& job, const Error& error);
+  [[nodiscard]] Report explained(const jobs::Job& job, const Error& error) const;
   bool may_retry(const jobs::Job& job, const Error& error) const;
   void end_cancelled(const jobs::Job& job, const Report& report);
   void clean_up_cancelled(const jobs::Job& job);

@@ -1,0 +1,267 @@
+#include "jobs/queue.hpp"
+
+#include <set>
+
+#include "sql/queries.hpp"
+#include "support/testbed.hpp"
+
+namespace lockkeeper::test {
+namespace {
+
+class JobsQueue : public DatabaseTest {
+ protected:
+  void SetUp() override {
+    DatabaseTest::SetUp();
+    session = std::make_unique<pg::Session>(dsn(), "test");
+    me = jobs::register_worker(*session, "me");
+  }
+  std::optional<jobs::Job> claim() { return jobs::claim(*session, me, true); }
+  jobs::Ended finish(const jobs::Job& job) {
+    return jobs::end(*session, job.claim, jobs::JobState::synced, std::nullopt, "[]");
+  }
+  std::string dependency(JobId job) {
+    return value("SELECT dependency_id FROM lockkeeper.jobs WHERE id = " + job.str());
+  }
+  std::unique_ptr<pg::Session> session;
+  jobs::WorkerIdentity me;
+};
+
+TEST_F(JobsQueue, promise_1_a_job_is_in_the_queue_or_in_history) {
+  const auto id = submit("CREATE TABLE t (a int)");
+  const std::string places = "SELECT (SELECT count(*) FROM lockkeeper.ddl_job) || '+' || (SELECT "
+                             "count(*) FROM lockkeeper.ddl_history)";
+  EXPECT_EQ(value(places), "1+0");
+  const auto job = claim();
+  ASSERT_TRUE(job);
+  EXPECT_EQ(job->claim.job, id);
+  {
+    const pg::Transaction tx(*session);
+    EXPECT_EQ(finish(*job), jobs::Ended::ended);
+    EXPECT_EQ(value(places), "1+0");  // Not before the commit.
+  }
+  EXPECT_EQ(value(places), "1+0");
+  EXPECT_EQ(finish(*job), jobs::Ended::ended);
+  EXPECT_EQ(value(places), "0+1");
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_job_footprint"), "0");
+}
+
+TEST_F(JobsQueue, promise_2_only_the_last_claim_can_write) {
+  submit("CREATE TABLE t (a int)");
+  const auto first = claim();
+  ASSERT_TRUE(first);
+  EXPECT_FALSE(claim());
+  session = std::make_unique<pg::Session>(dsn(), "test");  // The worker is gone, and its lock.
+  me = jobs::register_worker(*session, "other");
+  await("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1280014187 AND "
+        "database = (SELECT oid FROM pg_database WHERE datname = current_database())", "1");
+  ASSERT_EQ(jobs::reclaim_lost(*session).size(), 1U);
+  const auto second = claim();
+  ASSERT_TRUE(second);
+  EXPECT_GT(second->claim.epoch, first->claim.epoch);
+  EXPECT_EQ(finish(*first), jobs::Ended::lost);
+  EXPECT_FALSE(jobs::hand_back(*session, first->claim, {}, true, std::nullopt));
+  EXPECT_FALSE(jobs::begin_outside(*session, first->claim, "x", "x", "{}"));
+  EXPECT_EQ(finish(*second), jobs::Ended::ended);
+}
+
+TEST_F(JobsQueue, a_living_worker_keeps_its_jobs) {
+  submit("CREATE TABLE t (a int)");
+  ASSERT_TRUE(claim());
+  pg::Session other(dsn(), "test");
+  EXPECT_TRUE(jobs::reclaim_lost(other).empty());
+}
+
+TEST_F(JobsQueue, promise_3_conflicting_jobs_run_in_id_order) {
+  as_owner("CREATE TABLE a (x int); CREATE TABLE b (x int)");
+  const auto first = submit("ALTER TABLE a ADD y int");
+  const auto second = submit("ALTER TABLE public.A ADD z int");
+  const auto other = submit("ALTER TABLE b ADD y int");
+  EXPECT_EQ(dependency(second), first.str());
+  EXPECT_EQ(dependency(other), "");
+  const auto one = claim();
+  ASSERT_TRUE(one);
+  EXPECT_EQ(one->claim.job, first);
+  const auto two = claim();
+  ASSERT_TRUE(two);
+  EXPECT_EQ(two->claim.job, other);  // Jobs that do not conflict run at once.
+  EXPECT_FALSE(claim());
+  finish(*one);
+  const auto three = claim();
+  ASSERT_TRUE(three);
+  EXPECT_EQ(three->claim.job, second);
+}
+
+TEST_F(JobsQueue, promise_3_shared_jobs_run_together_and_do_not_overtake_an_exclusive_one) {
+  as_owner("CREATE TABLE p (id int PRIMARY KEY)");
+  const auto shared1 = submit("CREATE TABLE c1 (x int REFERENCES p)");
+  const auto shared2 = submit("CREATE TABLE c2 (x int REFERENCES p)");
+  const auto exclusive = submit("ALTER TABLE p ADD y int");
+  const auto shared3 = submit("CREATE TABLE c3 (x int REFERENCES p)");
+  const auto one = claim();
+  const auto two = claim();
+  ASSERT_TRUE(one && two);
+  EXPECT_EQ(one->claim.job, shared1);
+  EXPECT_EQ(two->claim.job, shared2);
+  EXPECT_FALSE(claim());
+  EXPECT_EQ(dependency(shared3), exclusive.str());
+  finish(*two);
+  EXPECT_FALSE(claim());
+  finish(*one);
+  const auto three = claim();
+  ASSERT_TRUE(three);
+  EXPECT_EQ(three->claim.job, exclusive);
+  EXPECT_FALSE(claim());
+  finish(*three);
+  const auto four = claim();
+  ASSERT_TRUE(four);
+  EXPECT_EQ(four->claim.job, shared3);
+}
+
+TEST_F(JobsQueue, dropping_a_schema_waits_for_what_is_inside) {
+  as_owner("CREATE SCHEMA s; CREATE TABLE s.t (x int)");
+  const auto inside = submit("ALTER TABLE s.t ADD y int");
+  const auto drop = submit("DROP SCHEMA s CASCADE");
+  const auto later = submit("CREATE TABLE s.u (x int)");
+  const auto elsewhere = submit("CREATE TABLE u (x int)");
+  EXPECT_EQ(dependency(drop), inside.str());
+  EXPECT_EQ(dependency(later), drop.str());
+  EXPECT_EQ(dependency(elsewhere), "");
+}
+
+TEST_F(JobsQueue, a_barrier_waits_for_everything_and_everything_for_it) {
+  const auto before = submit("CREATE TABLE a (x int)");
+  const auto barrier = submit("DO $$ BEGIN NULL; END $$");
+  const auto after = submit("CREATE TABLE b (x int)");
+  EXPECT_EQ(dependency(barrier), before.str());
+  EXPECT_EQ(dependency(after), barrier.str());
+}
+
+TEST_F(JobsQueue, an_index_belongs_to_its_table) {
+  as_owner("CREATE TABLE a (x int); CREATE INDEX i ON a (x)");
+  const auto first = submit("ALTER TABLE a ADD y int");
+  EXPECT_EQ(dependency(submit("DROP INDEX i")), first.str());
+}
+
+TEST_F(JobsQueue, a_partition_waits_for_its_parent) {
+  as_owner("CREATE TABLE p (x int) PARTITION BY RANGE (x); CREATE TABLE p1 PARTITION OF p DEFAULT");
+  const auto parent = submit("ALTER TABLE p ADD y int");
+  EXPECT_EQ(dependency(submit("ALTER TABLE p1 SET (fillfactor = 50)")), parent.str());
+}
+
+TEST_F(JobsQueue, names_are_resolved_by_the_search_path_and_the_queue) {
+  as_owner("CREATE SCHEMA app; CREATE TABLE app.t (x int); CREATE TABLE public.t (x int)");
+  const auto in_app = apply("SET search_path = app, public; ALTER TABLE t ADD y int").front();
+  const auto in_public = submit("ALTER TABLE t ADD y int");
+  EXPECT_EQ(dependency(in_public), "");
+  EXPECT_EQ(dependency(submit("ALTER TABLE app.t ADD z int")), in_app.str());
+  const auto queued = submit("CREATE TABLE app.fresh (x int)");
+  EXPECT_EQ(dependency(apply("SET search_path = public, app; ALTER TABLE fresh ADD y int").front()),
+            queued.str());
+}
+
+TEST_F(JobsQueue, a_user_function_in_a_select_is_a_barrier_and_a_built_in_one_is_not) {
+  as_owner("CREATE FUNCTION fill() RETURNS void LANGUAGE sql AS ''");
+  submit("CREATE TABLE a (x int)");
+  const auto built_in = submit("SELECT setval('lockkeeper.ddl_batch_id_seq', 5)");
+  EXPECT_EQ(dependency(built_in), "");
+  EXPECT_EQ(dependency(submit("SELECT fill()")), built_in.str());
+}
+
+TEST_F(JobsQueue, a_batch_runs_in_order) {
+  const auto jobs = apply("CREATE TABLE a (x int); CREATE TABLE b (x int); CREATE TABLE c (x int)");
+  EXPECT_EQ(dependency(jobs[1]), jobs[0].str());
+  EXPECT_EQ(dependency(jobs[2]), jobs[1].str());
+}
+
+TEST_F(JobsQueue, a_key_gives_the_first_job_again_also_after_its_end) {
+  client::ApplyOptions options;
+  options.submit.key = "release-7";
+  const auto first = apply("CREATE TABLE a (x int); CREATE TABLE b (x int)", options);
+  EXPECT_EQ(apply("CREATE TABLE z (x int)", options), first);
+  finish(*claim());
+  EXPECT_EQ(apply("CREATE TABLE z (x int)", options), first);
+  finish(*claim());
+  EXPECT_EQ(apply("CREATE TABLE z (x int)", options), first);
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_history"), "2");
+}
+
+TEST_F(JobsQueue, priority_orders_only_what_is_ready) {
+  client::ApplyOptions high;
+  high.submit.priority = 1;
+  submit("CREATE TABLE a (x int)");
+  const auto urgent = submit("CREATE TABLE b (x int)", high);
+  EXPECT_EQ(claim()->claim.job, urgent);
+}
+
+TEST_F(JobsQueue, a_job_that_waits_is_cancelled_at_once_and_frees_its_successors) {
+  as_owner("CREATE TABLE a (x int)");
+  const auto first = submit("ALTER TABLE a ADD y int");
+  const auto second = submit("ALTER TABLE a ADD z int");
+  const auto running = claim();
+  EXPECT_EQ(value("SELECT lockkeeper.cancel(" + second.str() + ")"), "cancelled");
+  const auto third = submit("ALTER TABLE a ADD w int");
+  EXPECT_EQ(dependency(third), first.str());
+  finish(*running);
+  EXPECT_EQ(claim()->claim.job, third);
+  EXPECT_EQ(error_of(second), "57014");
+  EXPECT_EQ(value("SELECT lockkeeper.cancel(" + first.str() + ")"), "synced");
+}
+
+TEST_F(JobsQueue, a_running_job_that_is_cancelled_cannot_end_well) {
+  const auto id = submit("CREATE TABLE a (x int)");
+  const auto job = claim();
+  EXPECT_EQ(value("SELECT lockkeeper.cancel(" + id.str() + ")"), "cancelling");
+  EXPECT_EQ(finish(*job), jobs::Ended::cancelling);
+  EXPECT_EQ(jobs::standing_of(*session, job->claim), jobs::Standing::cancelling);
+}
+
+TEST_F(JobsQueue, a_job_that_is_not_there_is_told) {
+  try {
+    value("SELECT lockkeeper.cancel(4711)");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.sqlstate(), "42704");
+  }
+}
+
+TEST_F(JobsQueue, promise_4_versions_are_dense_and_one_with_their_job) {
+  for (const char* sql : {"CREATE TABLE a (x int)", "CREATE TABLE b (x int)", "CREATE TABLE c (x int)"})
+    submit(sql);
+  const auto one = claim();
+  const auto two = claim();
+  const auto three = claim();
+  {
+    const pg::Transaction tx(*session);
+    finish(*one);
+  }  // Rolled back: its number must not be lost.
+  finish(*two);
+  jobs::end(*session, three->claim, jobs::JobState::cancelled, Report{"42601", "x", {}, {}, {}, {}, 0}, "[]");
+  finish(*one);
+  EXPECT_EQ(value("SELECT string_agg(version || ':' || job_id, ' ' ORDER BY version) FROM "
+                  "lockkeeper.ddl_schema_diff"),
+            "1:" + two->claim.job.str() + " 2:" + one->claim.job.str());
+  EXPECT_EQ(value("SELECT version FROM lockkeeper.ddl_schema_version"), "2");
+}
+
+TEST_F(JobsQueue, states_and_labels_are_those_of_the_code) {
+  std::string labels;
+  for (const auto label : jobs::kJobStateLabels) labels += (labels.empty() ? "" : ",") + std::string(label);
+  EXPECT_EQ(value("SELECT string_agg(enumlabel, ',' ORDER BY enumsortorder) FROM pg_enum WHERE "
+                  "enumtypid = 'lockkeeper.job_state'::regtype"), labels);
+  const std::string page = read_file(std::string(LOCKKEEPER_SOURCE) + "/docs/state_machine.md");
+  for (const auto& edge : jobs::kJobStateEdges) {
+    const auto line = std::string(to_string(edge.from)) + " --> " + std::string(to_string(edge.to));
+    EXPECT_NE(page.find(line), std::string::npos) << line;
+  }
+}
+
+TEST_F(JobsQueue, every_query_can_be_prepared_by_the_owner) {
+  // Running them is other tests' work; here each file of sql/ must at least fit the schema.
+  for (const auto& query : sql::kAll) {
+    SCOPED_TRACE(query.name);
+    EXPECT_NO_THROW(session->script("PREPARE q AS " + std::string(query.text) + "; DEALLOCATE q"));
+  }
+}
+
+}  // namespace
+}  // namespace lockkeeper::test

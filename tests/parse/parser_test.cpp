@@ -1,0 +1,252 @@
+#include "parse/parser.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/error.hpp"
+
+namespace lockkeeper::parse {
+namespace {
+
+Statement one(const std::string& sql) { return parse(sql).at(0); }
+
+// "relation:app.orders!" for exclusive, without ! for shared; sorted.
+std::vector<std::string> footprint(const std::string& sql) {
+  std::vector<std::string> keys;
+  for (const auto& ref : one(sql).refs) {
+    std::string key = ref.kind + ":" + (ref.schema.empty() ? "" : ref.schema + ".") + ref.name;
+    if (ref.barrier_unless_builtin) key += "?";
+    keys.push_back(key + (ref.exclusive ? "!" : ""));
+  }
+  std::sort(keys.begin(), keys.end());
+  return keys;
+}
+using Keys = std::vector<std::string>;
+
+struct ActionCase {
+  const char* sql;
+  const char* action;
+};
+
+class ParserAction : public ::testing::TestWithParam<ActionCase> {};
+TEST_P(ParserAction, is_named_as_people_name_it) {
+  EXPECT_EQ(one(GetParam().sql).action, GetParam().action) << GetParam().sql;
+}
+INSTANTIATE_TEST_SUITE_P(
+    Statements, ParserAction,
+    ::testing::Values(
+        ActionCase{"CREATE TABLE t (a int)", "create table"},
+        ActionCase{"ALTER TABLE t ADD COLUMN a int", "add column"},
+        ActionCase{"ALTER TABLE t ADD a int, ADD b int", "add column"},
+        ActionCase{"ALTER TABLE t ADD a int, DROP b", "alter table"},
+        ActionCase{"ALTER TABLE t ALTER a TYPE bigint", "modify column"},
+        ActionCase{"ALTER TABLE t ALTER a DROP DEFAULT", "drop default"},
+        ActionCase{"ALTER TABLE t ALTER a SET DEFAULT 1", "set default"},
+        ActionCase{"ALTER TABLE t ADD PRIMARY KEY (a)", "add primary key"},
+        ActionCase{"ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES p", "add foreign key"},
+        ActionCase{"CREATE UNIQUE INDEX i ON t (a)", "add index"},
+        ActionCase{"DROP INDEX i", "drop index"}, ActionCase{"DROP TABLE t", "drop table"},
+        ActionCase{"ALTER TABLE t RENAME TO u", "rename table"},
+        ActionCase{"ALTER TABLE t RENAME a TO b", "rename column"},
+        ActionCase{"ALTER INDEX i RENAME TO j", "rename index"},
+        ActionCase{"CREATE TYPE e AS ENUM ('a')", "create type"},
+        ActionCase{"ALTER TYPE e ADD VALUE 'b'", "alter type"},
+        ActionCase{"CREATE MATERIALIZED VIEW v AS SELECT 1", "create materialized view"},
+        ActionCase{"DROP MATERIALIZED VIEW v", "drop materialized view"},
+        ActionCase{"GRANT SELECT ON t TO r", "grant"}, ActionCase{"REVOKE SELECT ON t FROM r", "revoke"},
+        ActionCase{"COMMENT ON TABLE t IS 'x'", "comment"}, ActionCase{"DO 'BEGIN END'", "do"},
+        ActionCase{"UPDATE t SET a = 1", "update"}, ActionCase{"TRUNCATE t", "truncate table"},
+        ActionCase{"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "create function"},
+        ActionCase{"CREATE PROCEDURE f() LANGUAGE sql AS 'SELECT 1'", "create procedure"},
+        ActionCase{"CREATE AGGREGATE a (int) (SFUNC = f, STYPE = int)", "create aggregate"},
+        ActionCase{"VACUUM t", "vacuum"}, ActionCase{"ANALYZE t", "analyze"},
+        ActionCase{"CREATE POLICY p ON t", "create policy"},
+        ActionCase{"ALTER SEQUENCE s RESTART", "alter sequence"},
+        ActionCase{"CREATE EXTENSION x", "create extension"},
+        ActionCase{"CREATE SCHEMA s", "create schema"}));
+
+TEST(ParserFootprint, what_is_changed_is_exclusive_and_what_is_read_is_shared) {
+  EXPECT_EQ(footprint("ALTER TABLE a.t ADD c int REFERENCES p (id)"),
+            (Keys{"relation:a.t!", "relation:p"}));
+  EXPECT_EQ(footprint("CREATE TABLE t (LIKE src, s app.status)"),
+            (Keys{"relation:src", "relation:t!", "type:app.status"}));
+  EXPECT_EQ(footprint("CREATE VIEW v AS SELECT * FROM x JOIN s.y USING (id)"),
+            (Keys{"relation:s.y", "relation:v!", "relation:x"}));
+  EXPECT_EQ(footprint("INSERT INTO t SELECT * FROM u"), (Keys{"relation:t!", "relation:u"}));
+  EXPECT_EQ(footprint("CREATE TRIGGER g BEFORE INSERT ON t EXECUTE FUNCTION f()"),
+            (Keys{"function:f", "relation:t!"}));
+}
+
+TEST(ParserFootprint, both_names_of_a_rename_are_taken) {
+  EXPECT_EQ(footprint("ALTER TABLE s.t RENAME TO u"), (Keys{"relation:s.t!", "relation:s.u!"}));
+  EXPECT_EQ(footprint("ALTER TYPE s.e RENAME TO f"), (Keys{"type:s.e!", "type:s.f!"}));
+  EXPECT_EQ(footprint("ALTER TABLE t SET SCHEMA s"),
+            (Keys{"relation:s.t!", "relation:t!", "schema:s"}));
+}
+
+TEST(ParserFootprint, each_kind_of_drop_names_its_object) {
+  EXPECT_EQ(footprint("DROP TABLE a.b, c"), (Keys{"relation:a.b!", "relation:c!"}));
+  EXPECT_EQ(footprint("DROP TRIGGER g ON s.t"), (Keys{"relation:s.t!"}));
+  EXPECT_EQ(footprint("DROP TYPE s.e"), (Keys{"type:s.e!"}));
+  EXPECT_EQ(footprint("DROP SCHEMA s"), (Keys{"schema:s!"}));
+  EXPECT_EQ(footprint("DROP FUNCTION s.f(int)"), (Keys{"function:s.f!"}));
+}
+
+TEST(ParserFootprint, a_cte_is_not_a_table) {
+  EXPECT_EQ(footprint("WITH c AS (SELECT * FROM x) SELECT * FROM c"), (Keys{"relation:x"}));
+}
+
+TEST(ParserFootprint, code_that_cannot_be_read_is_a_barrier) {
+  for (const char* sql : {"DO 'BEGIN END'", "CALL p()", "CREATE EXTENSION x"}) {
+    const auto keys = footprint(sql);
+    EXPECT_TRUE(std::find(keys.begin(), keys.end(), "database:!") != keys.end()) << sql;
+  }
+  EXPECT_EQ(footprint("SELECT fill(1)"), (Keys{"function:fill?"}));
+}
+
+TEST(ParserFootprint, built_in_serial_types_are_no_objects) {
+  EXPECT_EQ(footprint("CREATE TABLE t (a serial, b bigserial)"), (Keys{"relation:t!"}));
+}
+
+TEST(ParserFootprint, names_are_folded_as_the_server_folds_them) {
+  EXPECT_EQ(footprint("DROP TABLE Foo, \"Bar\""), (Keys{"relation:Bar!", "relation:foo!"}));
+}
+
+TEST(ParserMode, knows_what_cannot_be_in_a_transaction) {
+  for (const char* sql :
+       {"CREATE INDEX CONCURRENTLY i ON t (a)", "DROP INDEX CONCURRENTLY i", "VACUUM t",
+        "REINDEX INDEX CONCURRENTLY i", "ALTER TABLE t DETACH PARTITION p CONCURRENTLY"})
+    EXPECT_EQ(one(sql).mode, Mode::outside_transaction) << sql;
+  for (const char* sql : {"CREATE INDEX i ON t (a)", "ANALYZE t", "REINDEX INDEX i",
+                          "ALTER TYPE e ADD VALUE 'x'"})
+    EXPECT_EQ(one(sql).mode, Mode::transactional) << sql;
+}
+
+struct RefusalCase {
+  const char* sql;
+  const char* message;  // a part of it
+  int line;
+  int column;
+};
+class ParserRefusal : public ::testing::TestWithParam<RefusalCase> {};
+// Promise 13: a clear error with the place, before anything is queued.
+TEST_P(ParserRefusal, promise_13_says_why_and_where) {
+  try {
+    parse_file(GetParam().sql);
+    FAIL() << GetParam().sql;
+  } catch (const InputError& error) {
+    EXPECT_NE(std::string(error.what()).find(GetParam().message), std::string::npos) << error.what();
+    EXPECT_EQ(error.place().line, GetParam().line) << GetParam().sql;
+    EXPECT_EQ(error.place().column, GetParam().column) << GetParam().sql;
+  }
+}
+INSTANTIATE_TEST_SUITE_P(
+    Statements, ParserRefusal,
+    ::testing::Values(RefusalCase{"SELECT 1;\n  DROP TABEL x", "syntax error", 2, 8},
+                      RefusalCase{"CREATE DATABASE x", "CREATE DATABASE", 1, 1},
+                      RefusalCase{"-- c\n\nDROP DATABASE x", "DROP DATABASE", 3, 1},
+                      RefusalCase{"/* a /* b */ c */ ALTER SYSTEM SET a = 1", "ALTER SYSTEM", 1, 19},
+                      RefusalCase{"COPY t FROM PROGRAM 'x'", "PROGRAM", 1, 1},
+                      RefusalCase{"COPY t FROM STDIN", "stream", 1, 1},
+                      RefusalCase{"DROP TABLE lockkeeper.ddl_job", "lockkeeper schema", 1, 1},
+                      RefusalCase{"DROP SCHEMA lockkeeper CASCADE", "lockkeeper schema", 1, 1},
+                      RefusalCase{"SELECT 1;\n\\d t", "syntax error", 2, 1},
+                      RefusalCase{"SET ROLE x", "runs as the role", 1, 1},
+                      RefusalCase{"RESET ROLE", "runs as the role", 1, 1},
+                      RefusalCase{"SELECT set_config('role', 'x', false)", "runs as the role", 1, 1},
+                      RefusalCase{"SET SESSION AUTHORIZATION x", "runs as the role", 1, 1},
+                      RefusalCase{"BEGIN; SELECT 1", "BEGIN without COMMIT", 1, 1},
+                      RefusalCase{"BEGIN; SELECT 1; ROLLBACK", "ROLLBACK", 1, 18},
+                      RefusalCase{"BEGIN; VACUUM t; COMMIT", "transaction block", 1, 8},
+                      RefusalCase{"PREPARE TRANSACTION 'x'", "two-phase", 1, 1},
+                      RefusalCase{"SAVEPOINT a", "SAVEPOINT", 1, 1},
+                      RefusalCase{"DISCARD ALL", "session", 1, 1},
+                      RefusalCase{"SET standard_conforming_strings = off", "standard_conforming", 1, 1}));
+
+TEST(ParserRefusal, a_psql_command_is_explained) {
+  try {
+    parse_file("SELECT 1;\n\\d t");
+    FAIL();
+  } catch (const InputError& error) {
+    EXPECT_NE(error.report().hint.find("psql"), std::string::npos);
+  }
+}
+
+TEST(ParserOne, takes_exactly_one_statement) {
+  EXPECT_EQ(parse_one("SELECT 1;").statements.size(), 1U);
+  EXPECT_THROW(parse_one("SELECT 1; DROP TABLE x"), InputError);
+  EXPECT_THROW(parse_one("  -- nothing\n"), InputError);
+  EXPECT_THROW(parse_one("SET search_path = a"), InputError);
+}
+
+std::vector<std::size_t> sizes(const std::string& sql, const FileOptions& options = {}) {
+  std::vector<std::size_t> result;
+  for (const auto& unit : parse_file(sql, options)) result.push_back(unit.statements.size());
+  return result;
+}
+using Sizes = std::vector<std::size_t>;
+
+TEST(ParserFile, each_statement_is_a_job) {
+  EXPECT_EQ(sizes("CREATE TABLE a (x int); CREATE INDEX CONCURRENTLY ON a (x); ;DROP TABLE b;"),
+            (Sizes{1, 1, 1}));
+  EXPECT_EQ(sizes(""), Sizes{});
+  EXPECT_EQ(sizes("-- only a comment"), Sizes{});
+}
+
+TEST(ParserFile, an_explicit_transaction_is_one_job) {
+  EXPECT_EQ(sizes("SELECT 1; BEGIN; CREATE TABLE a (x int); DROP TABLE a; COMMIT; SELECT 2"),
+            (Sizes{1, 2, 1}));
+  EXPECT_EQ(sizes("BEGIN; COMMIT;"), Sizes{});
+  EXPECT_EQ(sizes("START TRANSACTION; SELECT 1; SAVEPOINT s; RELEASE s; END;"), (Sizes{3}));
+}
+
+TEST(ParserFile, a_temporary_table_keeps_its_users_together) {
+  const auto units = parse_file(
+      "CREATE TABLE a (x int); CREATE TEMP TABLE tmp (y int); ANALYZE a; INSERT INTO a SELECT y FROM "
+      "tmp; DROP TABLE b;");
+  ASSERT_EQ(units.size(), 3U);
+  EXPECT_EQ(units[1].statements.size(), 3U);
+  for (const auto& statement : units[1].statements)
+    for (const auto& ref : statement.refs) EXPECT_NE(ref.name, "tmp");
+}
+
+TEST(ParserFile, lock_table_keeps_what_follows) {
+  EXPECT_EQ(sizes("SELECT 1; LOCK TABLE a; UPDATE a SET x = 1; SELECT 2"), (Sizes{1, 3}));
+}
+
+TEST(ParserFile, set_changes_what_follows_and_makes_no_job) {
+  const auto units = parse_file(
+      "SET search_path TO app, \"Odd\"; SET check_function_bodies = false; CREATE TABLE t (a int); "
+      "RESET check_function_bodies; SELECT pg_catalog.set_config('search_path', '', false); "
+      "SET lock_timeout = 0; CREATE TABLE app.u (a int); RESET ALL; DROP TABLE v");
+  ASSERT_EQ(units.size(), 3U);
+  EXPECT_EQ(units[0].settings.at("search_path"), "\"app\", \"Odd\"");
+  EXPECT_EQ(units[0].settings.at("check_function_bodies"), "false");
+  EXPECT_EQ(units[1].settings.count("check_function_bodies"), 0U);
+  EXPECT_EQ(units[1].settings.at("search_path"), "");
+  EXPECT_EQ(units[1].settings.count("lock_timeout"), 0U);
+  EXPECT_TRUE(units[2].settings.empty());
+}
+
+TEST(ParserFile, single_transaction_makes_one_job_of_all) {
+  EXPECT_EQ(sizes("BEGIN; SELECT 1; COMMIT; SELECT 2", {true, {}}), (Sizes{2}));
+  EXPECT_THROW(sizes("CREATE INDEX CONCURRENTLY ON a (x); SELECT 1", {true, {}}), InputError);
+}
+
+TEST(ParserFile, positions_are_those_in_the_file) {
+  const auto units = parse_file("-- é\nSELECT 1;\n\n  SELECT 2;");
+  EXPECT_EQ(units[0].position(), 6);
+  EXPECT_EQ(units[1].position(), 19);
+  EXPECT_EQ(units[1].statements[0].text, "SELECT 2");
+}
+
+TEST(ParserBarrier, takes_text_that_the_grammar_does_not_know) {
+  const auto units = barriers("ALTER TABLE t FROBNICATE; SELECT ';'");
+  ASSERT_EQ(units.size(), 2U);
+  EXPECT_TRUE(units[0].unparsed);
+  EXPECT_EQ(units[1].statements[0].text, "SELECT ';'");
+}
+
+}  // namespace
+}  // namespace lockkeeper::parse
