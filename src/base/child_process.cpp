@@ -119,6 +119,7 @@ ChildProcess::~ChildProcess() {
       cut_life_line();
     else
       signal(SIGTERM);
+    signal(SIGCONT);  // A stopped process would not hear it.
     if (!wait(std::chrono::seconds(20))) {
       signal(SIGKILL);
       wait(std::chrono::seconds(5));

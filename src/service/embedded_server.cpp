@@ -65,7 +65,7 @@ EmbeddedServer::EmbeddedServer(const ServerOptions& options)
   server_options_ = "-c listen_addresses='' -c unix_socket_directories='" + directory_ +
                     "' -c unix_socket_permissions=0777 -c max_connections=200";
   if (!options.durable)
-    server_options_ += " -c fsync=off -c synchronous_commit=off -c full_page_writes=off";
+    server_options_ += " -c fsync=off -c full_page_writes=off";
   for (const auto& setting : options.settings) server_options_ += " -c " + setting;
   start();
 }

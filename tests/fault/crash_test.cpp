@@ -98,7 +98,7 @@ TEST_F(Crash, promise_2_a_worker_that_was_stopped_finds_its_claim_gone) {
         "transaction' AND application_name LIKE 'lockkeeper worker%'", "1");
   // Its backends die, as they would behind a cut cable; its process sleeps through it.
   execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND "
-          "application_name LIKE 'lockkeeper%'");
+          "application_name LIKE 'lockkeeper %'");
   WorkerProcess next(dsn());
   expect_done_once(job);
   slow.process().signal(SIGCONT);
