@@ -12,10 +12,10 @@
 namespace lockkeeper {
 
 struct ChildOptions {
-  std::string stdout_file;                  ///< empty: inherited
-  std::string stderr_file;                  ///< empty: inherited
-  std::vector<std::string> environment;     ///< NAME=value, beside our own environment
-  bool life_line = false;                   ///< gives the child our pipe as fd 3: EOF = we are gone
+  std::string stdout_file;               ///< empty: inherited
+  std::string stderr_file;               ///< empty: inherited
+  std::vector<std::string> environment;  ///< NAME=value, beside our own environment
+  bool life_line = false;                ///< gives the child our pipe as fd 3: EOF = we are gone
 };
 
 class ChildProcess {

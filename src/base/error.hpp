@@ -8,7 +8,8 @@
 namespace lockkeeper {
 
 /// What may be done after a failure. `outcome_unknown`: a commit whose answer was lost; decide by
-/// reading the tables, never by repeating (PostgreSQL manual, libpq "PQresultStatus" gives no more).
+/// reading the tables, never by repeating (PostgreSQL manual, libpq "PQresultStatus" gives no
+/// more).
 enum class Retry { never, same_session, new_session, outcome_unknown };
 
 const char* to_string(Retry retry);

@@ -11,7 +11,7 @@ namespace lockkeeper {
 template <typename Tag>
 struct Id {
   std::int64_t value = 0;
-  auto operator<=>(const Id&) const = default;
+  auto operator<=>(const Id&) const = default;  // NOLINT(modernize-use-nullptr): not ours
   [[nodiscard]] std::string str() const { return std::to_string(value); }
 };
 

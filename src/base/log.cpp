@@ -48,9 +48,9 @@ std::string as_text(std::string_view message, std::initializer_list<Field> field
     line += ' ';
     line += key;
     line += '=';
-    line += bare ? value
-                 : nlohmann::json(value).dump(-1, ' ', false,
-                                              nlohmann::json::error_handler_t::replace);
+    line +=
+        bare ? value
+             : nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   }
   return line;
 }
@@ -75,9 +75,11 @@ void configure(Level level, Format wanted) {
 }
 
 Level level_from(const std::string& name) {
-  for (const auto& [level, word] :
-       {std::pair{Level::debug, "debug"}, {Level::info, "info"}, {Level::warning, "warning"},
-        {Level::error, "error"}, {Level::off, "off"}})
+  for (const auto& [level, word] : {std::pair{Level::debug, "debug"},
+                                    {Level::info, "info"},
+                                    {Level::warning, "warning"},
+                                    {Level::error, "error"},
+                                    {Level::off, "off"}})
     if (name == word) return level;
   throw InputError("unknown log level \"" + name + "\"",
                    "use one of: debug, info, warning, error, off");
@@ -91,8 +93,8 @@ Format format_from(const std::string& name) {
 
 void write(Level level, std::string_view message, std::initializer_list<Field> fields) {
   if (!logger().should_log(to_spdlog(level))) return;
-  logger().log(to_spdlog(level), format == Format::json ? as_json(level, message, fields)
-                                                        : as_text(message, fields));
+  logger().log(to_spdlog(level),
+               format == Format::json ? as_json(level, message, fields) : as_text(message, fields));
 }
 
 }  // namespace lockkeeper::log

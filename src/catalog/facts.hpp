@@ -11,7 +11,7 @@ namespace lockkeeper::catalog {
 
 struct Column {
   std::string name;
-  std::string type;      ///< base type name as format_type shows it without modifier: "numeric"
+  std::string type;  ///< base type name as format_type shows it without modifier: "numeric"
   int type_modifier = -1;
   bool not_null = false;
 };
@@ -21,7 +21,7 @@ struct Table {
   std::string name;
   std::string kind;  ///< pg_class.relkind
   std::int64_t bytes = 0;
-  double rows = 0;   ///< estimate; -1 = never analysed
+  double rows = 0;  ///< estimate; -1 = never analysed
   std::vector<Column> columns;
   /// Columns that a valid CHECK proves to be not null (SET NOT NULL then needs no scan, since 12).
   std::vector<std::string> proven_not_null;
@@ -29,10 +29,10 @@ struct Table {
 };
 
 struct Facts {
-  int server_version = 0;                        ///< 150018
-  std::map<std::string, Table> tables;           ///< by name as written in the statement
-  std::map<std::string, bool> volatile_function; ///< by unqualified name
-  std::map<std::string, bool> constrained_domain;///< by type name as written
+  int server_version = 0;                          ///< 150018
+  std::map<std::string, Table> tables;             ///< by name as written in the statement
+  std::map<std::string, bool> volatile_function;   ///< by unqualified name
+  std::map<std::string, bool> constrained_domain;  ///< by type name as written
 };
 
 }  // namespace lockkeeper::catalog

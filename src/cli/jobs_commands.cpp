@@ -38,8 +38,8 @@ void print_jobs(const std::vector<Json>& jobs) {
 void print_history(const std::vector<Json>& jobs) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& job : jobs) {
-    const auto took = job["took_seconds"];
-    const auto waited = job["waited_seconds"];
+    const auto& took = job["took_seconds"];
+    const auto& waited = job["waited_seconds"];
     rows.push_back({job["id"].dump(), cell(job["state"]), cell(job["action"]),
                     short_objects(job["objects"]),
                     waited.is_null() ? "" : duration(waited.get<double>()),
@@ -139,7 +139,8 @@ int watch_some(Context& context, const std::vector<std::int64_t>& ids) {
 }  // namespace
 
 void add_jobs(CLI::App& app, Context& context) {
-  CLI::App* command = add_command(app, context, "jobs", "List unfinished jobs", "lockkeeper jobs --json");
+  CLI::App* command =
+      add_command(app, context, "jobs", "List unfinished jobs", "lockkeeper jobs --json");
   const auto words = std::make_shared<JobWords>();
   words->limit = 1000;
   command->add_option("-n,--limit", words->limit, "At most so many")->check(CLI::PositiveNumber);
@@ -159,8 +160,8 @@ void add_jobs(CLI::App& app, Context& context) {
 }
 
 void add_history(CLI::App& app, Context& context) {
-  CLI::App* command =
-      add_command(app, context, "history", "List ended jobs, newest first", "lockkeeper history -n 10");
+  CLI::App* command = add_command(app, context, "history", "List ended jobs, newest first",
+                                  "lockkeeper history -n 10");
   const auto words = std::make_shared<JobWords>();
   command->add_option("-n,--limit", words->limit, "At most so many")
       ->check(CLI::PositiveNumber)
@@ -181,8 +182,9 @@ void add_history(CLI::App& app, Context& context) {
 }
 
 void add_show(CLI::App& app, Context& context) {
-  CLI::App* command = add_command(app, context, "show", "Show one job with everything that is known of it",
-                                  "lockkeeper show 12");
+  CLI::App* command =
+      add_command(app, context, "show", "Show one job with everything that is known of it",
+                  "lockkeeper show 12");
   const auto words = std::make_shared<JobWords>();
   command->add_option("id", words->ids, "Job id")->required()->expected(1);
   add_json_option(*command, context);
@@ -192,8 +194,8 @@ void add_show(CLI::App& app, Context& context) {
 }
 
 void add_watch(CLI::App& app, Context& context) {
-  CLI::App* command =
-      add_command(app, context, "watch", "Follow jobs, with a live line for each", "lockkeeper watch 12 13");
+  CLI::App* command = add_command(app, context, "watch", "Follow jobs, with a live line for each",
+                                  "lockkeeper watch 12 13");
   const auto words = std::make_shared<JobWords>();
   command->add_option("ids", words->ids, "Job ids; without them, the whole queue until Ctrl-C");
   command->add_flag("--until-empty", words->until_empty, "End when no job is left");

@@ -30,16 +30,19 @@ int say(const Error& error) {
 
 int run(int argc, char** argv) {
   // Libraries must not speak between our lines; work and dev set what the user wants.
-  CLI::App app{"Lockkeeper takes the schema of a PostgreSQL database from one version to the next, "
-               "while the application keeps reading and writing.",
-               "lockkeeper"};
+  CLI::App app{
+      "Lockkeeper takes the schema of a PostgreSQL database from one version to the next, "
+      "while the application keeps reading and writing.",
+      "lockkeeper"};
   Context context;
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string("lockkeeper ") + LOCKKEEPER_VERSION);
-  app.footer("Each command has --help with an example.\n"
-             "Start here: lockkeeper dev");
-  for (const auto add : {add_migrate, add_submit, add_apply, add_plan, add_jobs, add_show, add_watch,
-                         add_cancel, add_history, add_work, add_dev, add_version, add_completion})
+  app.footer(
+      "Each command has --help with an example.\n"
+      "Start here: lockkeeper dev");
+  for (const auto add :
+       {add_migrate, add_submit, add_apply, add_plan, add_jobs, add_show, add_watch, add_cancel,
+        add_history, add_work, add_dev, add_version, add_completion})
     add(app, context);
   try {
     app.parse(argc, argv);

@@ -24,7 +24,8 @@ struct SubmitWords {
   bool wait = false;
 };
 
-void add_submit_options(CLI::App& command, Context& context, const std::shared_ptr<SubmitWords>& words) {
+void add_submit_options(CLI::App& command, Context& context,
+                        const std::shared_ptr<SubmitWords>& words) {
   command.add_flag("-w,--wait", words->wait, "Wait for the end; exit 1 when it is not a good one");
   command.add_option("--key", words->key, "Idempotency key: a repeated submit gives the first job")
       ->check([](const std::string& key) { return key.empty() ? "must not be empty" : ""; });
@@ -66,19 +67,21 @@ int report(client::Client& client, const std::vector<jobs::Submitted>& submitted
     ids.push_back(job.id);
     shown.push_back({{"id", job.id.value}, {"existing", job.existing}});
   }
-  if (words.wait) return wait_for(client, ids, json);
+  if (words.wait && !ids.empty()) return wait_for(client, ids, json);
   if (json) {
     print_json(shown);
     return kDone;
   }
   if (ids.size() == 1) {
     std::cout << "job " << ids.front().value
-              << (submitted.front().existing ? " (submitted before with this key)" : "") << std::endl;
+              << (submitted.front().existing ? " (submitted before with this key)" : "")
+              << std::endl;
   } else if (ids.empty()) {
     std::cout << "nothing to do" << std::endl;
   } else {
     std::cout << "jobs " << ids.front().value << " to " << ids.back().value
-              << (submitted.front().existing ? " (submitted before with this key)" : "") << std::endl;
+              << (submitted.front().existing ? " (submitted before with this key)" : "")
+              << std::endl;
   }
   return kDone;
 }
@@ -135,17 +138,21 @@ void print_plan(const client::Explained& explained) {
             << "\n  footprint  ";
   std::string footprint;
   for (const auto& row : explained.footprint.rows)
-    footprint += (footprint.empty() ? "" : ", ") + row.object + (row.exclusive ? " exclusive" : " shared");
+    footprint +=
+        (footprint.empty() ? "" : ", ") + row.object + (row.exclusive ? " exclusive" : " shared");
   std::cout << footprint << "\n  waits for  ";
   std::string waits;
   for (const auto& conflict : explained.footprint.waits_for)
-    waits += fmt::format("{}job {} ({})", waits.empty() ? "" : ", ", conflict.job.value, conflict.object);
+    waits += fmt::format("{}job {} ({})", waits.empty() ? "" : ", ", conflict.job.value,
+                         conflict.object);
   std::cout << (waits.empty() ? "nothing" : waits) << '\n';
   std::vector<std::vector<std::string>> rows;
   for (const auto& step : explained.plan.steps)
     for (const auto& lock : step.locks)
       rows.push_back({"  " + lock.part, lock.object, to_string(lock.mode), blocks(lock.mode),
-                      lock.rewrites ? "rewrites the table" : lock.scans ? "reads every row" : "instant",
+                      lock.rewrites ? "rewrites the table"
+                      : lock.scans  ? "reads every row"
+                                    : "instant",
                       lock.note});
   if (!rows.empty()) {
     std::cout << '\n';
@@ -160,7 +167,8 @@ void add_submit(CLI::App& app, Context& context) {
       add_command(app, context, "submit", "Put one statement into the queue",
                   "lockkeeper submit --wait \"ALTER TABLE orders ADD COLUMN note text\"");
   const auto words = std::make_shared<SubmitWords>();
-  command->add_option("sql", words->sql, "The statement; - reads it from standard input")->required();
+  command->add_option("sql", words->sql, "The statement; - reads it from standard input")
+      ->required();
   add_submit_options(*command, context, words);
   command->callback([&context, words] {
     context.action = [&context, words] {
@@ -176,11 +184,13 @@ void add_apply(CLI::App& app, Context& context) {
                                   "Put migration files into the queue, as one batch in order",
                                   "lockkeeper apply --wait migrations/");
   const auto words = std::make_shared<SubmitWords>();
-  command->add_option("files", words->files, "Files, directories (*.sql in name order), - for stdin")
+  command
+      ->add_option("files", words->files, "Files, directories (*.sql in name order), - for stdin")
       ->required();
   add_submit_options(*command, context, words);
-  command->add_option("--on-error", words->options.submit.on_error,
-                      "What becomes of the rest of the batch when a job does not end well")
+  command
+      ->add_option("--on-error", words->options.submit.on_error,
+                   "What becomes of the rest of the batch when a job does not end well")
       ->check(CLI::IsMember({"cancel", "continue"}))
       ->capture_default_str();
   command->add_flag("-1,--single-transaction", words->options.single_transaction,
@@ -195,9 +205,9 @@ void add_apply(CLI::App& app, Context& context) {
 }
 
 void add_plan(CLI::App& app, Context& context) {
-  CLI::App* command = add_command(
-      app, context, "plan", "Show what statements would do, without running them",
-      "lockkeeper plan \"ALTER TABLE orders ALTER COLUMN total TYPE numeric(12,2)\"");
+  CLI::App* command =
+      add_command(app, context, "plan", "Show what statements would do, without running them",
+                  "lockkeeper plan \"ALTER TABLE orders ALTER COLUMN total TYPE numeric(12,2)\"");
   const auto words = std::make_shared<SubmitWords>();
   command->add_option("sql", words->sql, "Statements; - reads them from standard input");
   command->add_option("-f,--file", words->files, "Files or directories instead");

@@ -28,7 +28,8 @@ struct WorkWords {
   bool no_metrics = false;
 };
 
-void add_work_options(CLI::App& command, Context& context, const std::shared_ptr<WorkWords>& words) {
+void add_work_options(CLI::App& command, Context& context,
+                      const std::shared_ptr<WorkWords>& words) {
   command.add_option("-j,--workers", context.work.workers, "Worker threads for each database")
       ->check(CLI::Range(1, 256))
       ->envname("LOCKKEEPER_WORKERS")
@@ -39,7 +40,8 @@ void add_work_options(CLI::App& command, Context& context, const std::shared_ptr
       ->check(CLI::Range(1, 600000))
       ->envname("LOCKKEEPER_LOCK_TIMEOUT_MS")
       ->capture_default_str();
-  command.add_option("--retries", context.work.tries_most, "Retryable errors before a job is given up")
+  command
+      .add_option("--retries", context.work.tries_most, "Retryable errors before a job is given up")
       ->check(CLI::Range(1, 1000000))
       ->envname("LOCKKEEPER_RETRIES")
       ->capture_default_str();
@@ -47,14 +49,17 @@ void add_work_options(CLI::App& command, Context& context, const std::shared_ptr
       ->check(CLI::Range(0.05, 3600.0))
       ->envname("LOCKKEEPER_POLL_SECONDS")
       ->capture_default_str();
-  command.add_option("--shutdown-limit", words->shutdown_seconds,
-                     "Seconds that running jobs get at SIGTERM before they are stopped and handed back")
+  command
+      .add_option(
+          "--shutdown-limit", words->shutdown_seconds,
+          "Seconds that running jobs get at SIGTERM before they are stopped and handed back")
       ->check(CLI::Range(0.0, 86400.0))
       ->envname("LOCKKEEPER_SHUTDOWN_SECONDS")
       ->capture_default_str();
   command.add_option("--name", context.work.name, "Name of this process in lists and logs")
       ->envname("LOCKKEEPER_NAME");
-  command.add_option("--metrics", words->metrics, "Address of the Prometheus metrics [127.0.0.1:9632]")
+  command
+      .add_option("--metrics", words->metrics, "Address of the Prometheus metrics [127.0.0.1:9632]")
       ->envname("LOCKKEEPER_METRICS");
   command.add_flag("--no-metrics", words->no_metrics, "Serve no metrics");
   command.add_option("--log-level", context.log_level, "debug, info, warning, error, off")
@@ -131,10 +136,11 @@ int dev(Context& context, const WorkWords& words) {
   const std::string dsn =
       "postgresql://postgres@/postgres?host=" + server.socket_directory() + "&port=5432";
   std::cout << dsn << std::endl;
-  std::cerr << "PostgreSQL " << (with_worker ? "and a worker run" : "runs")
-            << " until Ctrl-C; try:\n  export LOCKKEEPER_DSN='" << dsn
-            << "'\n  lockkeeper submit --wait 'CREATE TABLE hello (id int)'\n  psql \"$LOCKKEEPER_DSN\""
-            << std::endl;
+  std::cerr
+      << "PostgreSQL " << (with_worker ? "and a worker run" : "runs")
+      << " until Ctrl-C; try:\n  export LOCKKEEPER_DSN='" << dsn
+      << "'\n  lockkeeper submit --wait 'CREATE TABLE hello (id int)'\n  psql \"$LOCKKEEPER_DSN\""
+      << std::endl;
   service::Service::wait_for_signal();
   return kDone;
 }
@@ -157,7 +163,9 @@ void add_migrate(CLI::App& app, Context& context) {
 
 void add_work(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("work", "Run jobs of one or more databases until SIGTERM");
-  command->footer("Example:\n  lockkeeper work --dsn postgresql://owner@host/shop --dsn postgresql://owner@host/stock");
+  command->footer(
+      "Example:\n  lockkeeper work --dsn postgresql://owner@host/shop --dsn "
+      "postgresql://owner@host/stock");
   const auto words = std::make_shared<WorkWords>();
   command->add_option("-d,--dsn", words->dsns, "Connection string; may be given more than once")
       ->envname("LOCKKEEPER_DSN");
@@ -189,7 +197,8 @@ void add_version(CLI::App& app, Context& context) {
                     {"grammar", parse::grammar()}});
       else
         std::cout << fmt::format("lockkeeper {} (schema {}, grammar of PostgreSQL {})",
-                                 LOCKKEEPER_VERSION, pg::schema_version_of_binary(), parse::grammar())
+                                 LOCKKEEPER_VERSION, pg::schema_version_of_binary(),
+                                 parse::grammar())
                   << std::endl;
       return kDone;
     };

@@ -29,7 +29,8 @@ bool is_final_state(const std::string& state) {
   return jobs::is_final(jobs::job_state_from(state));
 }
 
-Client::Client(const pg::Dsn& dsn) : session_(std::make_unique<pg::Session>(dsn, "lockkeeper", 10000)) {
+Client::Client(const pg::Dsn& dsn)
+    : session_(std::make_unique<pg::Session>(dsn, "lockkeeper", 10000)) {
   pg::require_schema(*session_);
 }
 
@@ -50,8 +51,8 @@ void Client::explain_refusal(const SourceText& source, const InputError& error) 
     }
     Report report = error.report();
     report.message = "this statement is newer than the grammar of this lockkeeper (PostgreSQL " +
-                     std::to_string(parse::grammar()) + "); the server (" +
-                     std::to_string(server) + ") would take it";
+                     std::to_string(parse::grammar()) + "); the server (" + std::to_string(server) +
+                     ") would take it";
     report.hint = "run it unparsed, alone in the database, with --as-barrier";
     throw InputError(report, source.text, source.name);
   }

@@ -1,6 +1,7 @@
 #pragma once
 // What programs link to submit and follow schema changes; the CLI is a face over it. One session,
-// one thread at a time. Throws InputError for bad input (nothing was queued) and Error for the rest.
+// one thread at a time. Throws InputError for bad input (nothing was queued) and Error for the
+// rest.
 
 #include <functional>
 #include <memory>
@@ -59,7 +60,8 @@ class Client {
 
   /// Calls `seen` with the states of the jobs at once and after each change, until all have ended
   /// (true) or `seen` gives false.
-  bool wait(const std::vector<JobId>& ids, const std::function<bool(const std::vector<Json>&)>& seen);
+  bool wait(const std::vector<JobId>& ids,
+            const std::function<bool(const std::vector<Json>&)>& seen);
   /// Waits until something ended or `most` has passed.
   void wait_for_change(std::chrono::milliseconds most);
 

@@ -10,19 +10,19 @@
 namespace lockkeeper::config {
 
 struct WorkSettings {
-  std::vector<std::string> dsns;            ///< one queue each; one empty DSN: PG* variables
-  std::string name;                         ///< empty: host:pid
-  int workers = 8;                          ///< threads, each with a session, for each database
-  std::chrono::milliseconds lock_timeout{100};   ///< of each lock of a step (promise 9)
+  std::vector<std::string> dsns;                ///< one queue each; one empty DSN: PG* variables
+  std::string name;                             ///< empty: host:pid
+  int workers = 8;                              ///< threads, each with a session, for each database
+  std::chrono::milliseconds lock_timeout{100};  ///< of each lock of a step (promise 9)
   std::chrono::milliseconds long_lock_timeout{1800000};  ///< CONCURRENTLY: blocks nobody meanwhile
-  int tries_most = 512;                     ///< retryable errors before a job is given up
-  std::chrono::milliseconds poll{5000};     ///< the net under LISTEN/NOTIFY
-  std::chrono::milliseconds liveness{400};  ///< how often lost workers are looked for
-  std::chrono::milliseconds shutdown{20000};///< then running statements are stopped
+  int tries_most = 512;                       ///< retryable errors before a job is given up
+  std::chrono::milliseconds poll{5000};       ///< the net under LISTEN/NOTIFY
+  std::chrono::milliseconds liveness{400};    ///< how often lost workers are looked for
+  std::chrono::milliseconds shutdown{20000};  ///< then running statements are stopped
   Backoff lock_backoff{std::chrono::milliseconds(50), std::chrono::milliseconds(3000)};
   Backoff connect_backoff{std::chrono::milliseconds(100), std::chrono::milliseconds(5000)};
   std::string metrics_address = "127.0.0.1:9632";  ///< empty: none
-  bool metrics_required = false;            ///< an address in use is an error, not a warning
+  bool metrics_required = false;                   ///< an address in use is an error, not a warning
 };
 
 }  // namespace lockkeeper::config

@@ -32,7 +32,7 @@ struct Job {
   bool outside_started = false;  ///< an earlier claim began the statement outside a transaction
   bool cancel_wanted = false;    ///< it was being cancelled when its worker died
   int tries = 0;
-  double waited_seconds = 0;     ///< from submission to this claim
+  double waited_seconds = 0;  ///< from submission to this claim
 };
 
 /// An error as it is kept in ddl_job.error and ddl_history.error (jsonb text), and back.

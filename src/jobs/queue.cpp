@@ -40,8 +40,7 @@ WorkerIdentity register_worker(pg::Session& session, const std::string& name) {
 }
 
 std::optional<Job> claim(pg::Session& session, const WorkerIdentity& worker, bool reorg_too) {
-  const auto rows =
-      session.run(sql::jobs_claim, pg::Params::of(worker.id, worker.name, reorg_too));
+  const auto rows = session.run(sql::jobs_claim, pg::Params::of(worker.id, worker.name, reorg_too));
   if (rows.empty()) return std::nullopt;
   return job_from(rows.front());
 }
@@ -74,9 +73,9 @@ void end_unparsed(pg::Session& session, JobId job, const Report& error) {
 
 bool hand_back(pg::Session& session, const Claim& claim, std::chrono::milliseconds delay,
                bool counts, const std::optional<Report>& error) {
-  const auto rows = session.run(
-      sql::jobs_hand_back, pg::Params::of(claim.job, claim.epoch, std::int64_t{delay.count()},
-                                          counts, json_or_null(error)));
+  const auto rows = session.run(sql::jobs_hand_back,
+                                pg::Params::of(claim.job, claim.epoch, std::int64_t{delay.count()},
+                                               counts, json_or_null(error)));
   return !rows.empty();
 }
 

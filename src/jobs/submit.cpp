@@ -84,15 +84,15 @@ Footprint footprint_of(pg::Session& session, const parse::Unit& unit,
   const Json spec = spec_of(unit, environment);
   Json objects = Json::array();
   Json exclusives = Json::array();
-  for (const auto row : session.run(
-           sql::jobs_resolve,
-           pg::Params::of(text_of(spec["refs"]), spec["search_path"].get<std::string>()))) {
+  for (const auto row :
+       session.run(sql::jobs_resolve,
+                   pg::Params::of(text_of(spec["refs"]), spec["search_path"].get<std::string>()))) {
     footprint.rows.push_back({row.text("object"), row.boolean("exclusive")});
     objects.push_back(row.text("object"));
     exclusives.push_back(row.boolean("exclusive") ? "true" : "false");
   }
-  for (const auto row : session.run(sql::jobs_conflicts,
-                                    pg::Params::of(text_of(objects), text_of(exclusives))))
+  for (const auto row :
+       session.run(sql::jobs_conflicts, pg::Params::of(text_of(objects), text_of(exclusives))))
     footprint.waits_for.push_back({JobId{row.integer("id")}, row.text("object")});
   return footprint;
 }

@@ -22,8 +22,8 @@ using Labels = std::map<std::string, std::string>;
 
 // From a tenth of a millisecond (one statement on a socket) to hours (a large index).
 const prometheus::Histogram::BucketBoundaries kSeconds = {
-    0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
-    0.25,   0.5,    1,     2.5,    5,     10,   30,    60,   300, 1800, 7200};
+    0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,  0.25,
+    0.5,    1,      2.5,   5,      10,    30,   60,    300,  1800, 7200};
 
 }  // namespace
 
@@ -50,17 +50,17 @@ struct Registry::Impl {
                               "Failed tries of jobs that are tried again, by SQLSTATE.");
   Counters& reclaims = counter("lockkeeper_jobs_reclaimed_total",
                                "Jobs handed back because the session of their worker was gone.");
-  Counters& wakes = counter("lockkeeper_wakes_total",
-                            "Wake-ups of a worker pool, by what caused them.");
+  Counters& wakes =
+      counter("lockkeeper_wakes_total", "Wake-ups of a worker pool, by what caused them.");
   Gauges& pool_size = gauge("lockkeeper_pool_workers", "Worker threads of a database.");
   Gauges& pool_busy = gauge("lockkeeper_pool_busy", "Worker threads that run a job now.");
   Gauges& jobs = gauge("lockkeeper_jobs", "Unfinished jobs, by state and action.");
-  Gauges& oldest = gauge("lockkeeper_oldest_job_seconds",
-                         "Age of the oldest unfinished job, by state.");
-  Histograms& queries = histogram("lockkeeper_query_seconds",
-                                  "Time of statements on the job table, by query name.");
-  Counters& query_errors = counter("lockkeeper_query_errors_total",
-                                   "Failed statements, by query name and SQLSTATE.");
+  Gauges& oldest =
+      gauge("lockkeeper_oldest_job_seconds", "Age of the oldest unfinished job, by state.");
+  Histograms& queries =
+      histogram("lockkeeper_query_seconds", "Time of statements on the job table, by query name.");
+  Counters& query_errors =
+      counter("lockkeeper_query_errors_total", "Failed statements, by query name and SQLSTATE.");
   Gauges& up = gauge("lockkeeper_database_connected",
                      "1 while the listening session of a database is connected.");
 

@@ -72,7 +72,8 @@ std::string action_of(const RawStatement& raw, const std::vector<Part>& parts) {
   const std::string object_type = text_field(raw.node, "objtype");
   if (raw.tag == "DropStmt") return "drop " + object_words(text_field(raw.node, "removeType"));
   if (raw.tag == "RenameStmt") return "rename " + object_words(text_field(raw.node, "renameType"));
-  if (raw.tag == "AlterTableStmt" && object_type == "OBJECT_TABLE") return alter_table_action(parts);
+  if (raw.tag == "AlterTableStmt" && object_type == "OBJECT_TABLE")
+    return alter_table_action(parts);
   if (raw.tag == "AlterTableStmt") return "alter " + object_words(object_type);
   if (raw.tag == "GrantStmt") return true_field(raw.node, "is_grant") ? "grant" : "revoke";
   if (raw.tag == "DefineStmt") return "create " + object_words(text_field(raw.node, "kind"));
@@ -109,9 +110,9 @@ bool outside_transaction(const RawStatement& raw, const std::vector<Part>& parts
     for (const auto& part : parts)
       if (part.kind == "detach partition" && part.concurrently) return true;
   if (raw.tag == "ClusterStmt") return !field(raw.node, "relation").is_object();
-  static const std::set<std::string_view> kOutside = {
-      "CreateTableSpaceStmt", "DropTableSpaceStmt", "CreateSubscriptionStmt",
-      "DropSubscriptionStmt"};
+  static const std::set<std::string_view> kOutside = {"CreateTableSpaceStmt", "DropTableSpaceStmt",
+                                                      "CreateSubscriptionStmt",
+                                                      "DropSubscriptionStmt"};
   return kOutside.count(raw.tag) != 0;
 }
 
@@ -154,7 +155,8 @@ void refuse_what_must_be(const RawStatement& raw, const std::vector<ObjectRef>& 
       refuse(raw, text, source, "COPY … PROGRAM runs a program on the server",
              "load data with psql's \\copy, outside of the schema change");
     if (text_field(raw.node, "filename").empty())
-      refuse(raw, text, source, "COPY from or to a client needs a stream, which a job does not have",
+      refuse(raw, text, source,
+             "COPY from or to a client needs a stream, which a job does not have",
              "use INSERT, or COPY from a file on the server");
   }
   for (const auto& ref : refs)
@@ -165,9 +167,9 @@ void refuse_what_must_be(const RawStatement& raw, const std::vector<ObjectRef>& 
 
 bool moves_rows(const RawStatement& raw, const std::vector<Part>& parts) {
   static const std::set<std::string_view> kRows = {
-      "IndexStmt",  "InsertStmt", "UpdateStmt",  "DeleteStmt",   "MergeStmt",
-      "VacuumStmt", "ReindexStmt", "ClusterStmt", "RefreshMatViewStmt", "CopyStmt",
-      "CreateTableAsStmt"};
+      "IndexStmt",          "InsertStmt", "UpdateStmt",       "DeleteStmt",
+      "MergeStmt",          "VacuumStmt", "ReindexStmt",      "ClusterStmt",
+      "RefreshMatViewStmt", "CopyStmt",   "CreateTableAsStmt"};
   if (kRows.count(raw.tag) != 0) return true;
   for (const auto& part : parts)
     if (part.kind == "modify column" || part.kind == "validate constraint" ||
@@ -178,9 +180,9 @@ bool moves_rows(const RawStatement& raw, const std::vector<Part>& parts) {
 
 bool changes_schema(const RawStatement& raw) {
   static const std::set<std::string_view> kNoChange = {
-      "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt",      "SelectStmt",
-      "VacuumStmt", "CopyStmt",   "LockStmt",   "CheckPointStmt", "NotifyStmt",
-      "ExplainStmt", "ConstraintsSetStmt"};
+      "InsertStmt",     "UpdateStmt", "DeleteStmt",  "MergeStmt",
+      "SelectStmt",     "VacuumStmt", "CopyStmt",    "LockStmt",
+      "CheckPointStmt", "NotifyStmt", "ExplainStmt", "ConstraintsSetStmt"};
   return kNoChange.count(raw.tag) == 0;
 }
 

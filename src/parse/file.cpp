@@ -40,9 +40,9 @@ class FileReader {
       case SessionUse::setting:
         set(statement);
         return i + 1;
-      case SessionUse::local:    // Outside a transaction: a warning in psql, no effect.
+      case SessionUse::local:  // Outside a transaction: a warning in psql, no effect.
       case SessionUse::ignored:
-      case SessionUse::commit:   // Without BEGIN: a warning in psql, no effect.
+      case SessionUse::commit:  // Without BEGIN: a warning in psql, no effect.
         return i + 1;
       case SessionUse::savepoint:
         refuse(statement, "SAVEPOINT means something only inside a transaction",
@@ -77,7 +77,8 @@ class FileReader {
   std::size_t find_commit(std::size_t begin) const {
     for (std::size_t i = begin + 1; i < statements_.size(); ++i)
       if (statements_[i].session_use == SessionUse::commit) return i;
-    refuse(statements_[begin], "BEGIN without COMMIT", "psql would roll this back at the end of the file");
+    refuse(statements_[begin], "BEGIN without COMMIT",
+           "psql would roll this back at the end of the file");
   }
 
   // One past the last statement that may use what the statement at `begin` left in the session.
@@ -102,8 +103,8 @@ class FileReader {
     for (std::size_t i = from; i < to; ++i) {
       const Statement& statement = statements_[i];
       if (statement.session_use == SessionUse::setting) set(statement);
-      if (statement.session_use == SessionUse::ignored || statement.session_use == SessionUse::begin ||
-          statement.session_use == SessionUse::commit)
+      if (statement.session_use == SessionUse::ignored ||
+          statement.session_use == SessionUse::begin || statement.session_use == SessionUse::commit)
         continue;
       temporary.insert(statement.temporary.begin(), statement.temporary.end());
       unit.statements.push_back(statement);

@@ -35,9 +35,10 @@ Unit parse_one(const std::string& text) {
            statements[1].position, text, {});
   auto units = parse_file(text);
   if (units.empty())
-    refuse(statements[0].action + " alone has no effect outside of its session",
-           "put it into a file, before the statements that rely on it, and use \"lockkeeper apply\"",
-           statements[0].position, text, {});
+    refuse(
+        statements[0].action + " alone has no effect outside of its session",
+        "put it into a file, before the statements that rely on it, and use \"lockkeeper apply\"",
+        statements[0].position, text, {});
   return units.front();
 }
 

@@ -98,8 +98,8 @@ void read_constraint(const Tree& constraint, Part& part) {
 }
 
 void read_column(const Tree& column, Part& part) {
-  static const std::set<std::string> kSerial = {"serial",      "serial4", "bigserial", "serial8",
-                                                "smallserial", "serial2"};
+  static const std::set<std::string> kSerial = {"serial",  "serial4",     "bigserial",
+                                                "serial8", "smallserial", "serial2"};
   if (const auto name = text_field(column, "colname"); !name.empty()) part.column = name;
   part.type = type_text(field(column, "typeName"));
   part.serial = kSerial.count(part.type) != 0;
@@ -110,9 +110,9 @@ void read_column(const Tree& column, Part& part) {
 
 void read_table_constraint(const Tree& constraint, Part& part) {
   static const std::map<std::string, std::string> kTypes = {
-      {"CONSTR_CHECK", "check"},          {"CONSTR_FOREIGN", "foreign key"},
-      {"CONSTR_UNIQUE", "unique"},        {"CONSTR_PRIMARY", "primary key"},
-      {"CONSTR_EXCLUSION", "exclusion"},  {"CONSTR_NOTNULL", "not null"}};
+      {"CONSTR_CHECK", "check"},         {"CONSTR_FOREIGN", "foreign key"},
+      {"CONSTR_UNIQUE", "unique"},       {"CONSTR_PRIMARY", "primary key"},
+      {"CONSTR_EXCLUSION", "exclusion"}, {"CONSTR_NOTNULL", "not null"}};
   const auto found = kTypes.find(text_field(constraint, "contype"));
   if (found != kTypes.end()) part.constraint_type = found->second;
   part.not_valid = true_field(constraint, "skip_validation");
@@ -202,7 +202,8 @@ std::vector<Part> parts_of(const RawStatement& raw) {
     drop_parts(raw, parts);
   } else if (raw.tag == "RenameStmt" && relation.is_object()) {
     const std::string type = text_field(raw.node, "renameType");
-    const std::string what = type == "OBJECT_TABCONSTRAINT" ? "constraint" : lower_words(type.substr(7));
+    const std::string what =
+        type == "OBJECT_TABCONSTRAINT" ? "constraint" : lower_words(type.substr(7));
     parts.push_back(simple_part("rename " + what, relation_of(relation, true)));
   } else if (raw.tag == "TruncateStmt" || raw.tag == "LockStmt") {
     for (const auto& table : field(raw.node, "relations"))

@@ -7,29 +7,40 @@
 namespace lockkeeper::parse {
 namespace {
 
-const std::set<std::string_view> kRelationKinds = {
-    "OBJECT_TABLE",    "OBJECT_VIEW",          "OBJECT_MATVIEW", "OBJECT_SEQUENCE",
-    "OBJECT_INDEX",    "OBJECT_FOREIGN_TABLE"};
+const std::set<std::string_view> kRelationKinds = {"OBJECT_TABLE",   "OBJECT_VIEW",
+                                                   "OBJECT_MATVIEW", "OBJECT_SEQUENCE",
+                                                   "OBJECT_INDEX",   "OBJECT_FOREIGN_TABLE"};
 // The last name is that of a part; the ones before it name the table.
 const std::set<std::string_view> kPartKinds = {"OBJECT_COLUMN", "OBJECT_TABCONSTRAINT",
                                                "OBJECT_TRIGGER", "OBJECT_POLICY", "OBJECT_RULE"};
 const std::set<std::string_view> kRowStatements = {"InsertStmt", "UpdateStmt", "DeleteStmt",
-                                                   "MergeStmt", "SelectStmt", "ExplainStmt"};
+                                                   "MergeStmt",  "SelectStmt", "ExplainStmt"};
 // Statements that touch nobody knows what: alone in the database.
-const std::set<std::string_view> kBarriers = {
-    "DoStmt",           "CallStmt",           "ExecuteStmt",        "CreateExtensionStmt",
-    "AlterExtensionStmt", "AlterExtensionContentsStmt", "DropOwnedStmt", "ReassignOwnedStmt",
-    "ImportForeignSchemaStmt", "CreateEventTrigStmt", "AlterEventTrigStmt",
-    "AlterTableMoveAllStmt", "CreateTableSpaceStmt", "DropTableSpaceStmt", "FetchStmt"};
+const std::set<std::string_view> kBarriers = {"DoStmt",
+                                              "CallStmt",
+                                              "ExecuteStmt",
+                                              "CreateExtensionStmt",
+                                              "AlterExtensionStmt",
+                                              "AlterExtensionContentsStmt",
+                                              "DropOwnedStmt",
+                                              "ReassignOwnedStmt",
+                                              "ImportForeignSchemaStmt",
+                                              "CreateEventTrigStmt",
+                                              "AlterEventTrigStmt",
+                                              "AlterTableMoveAllStmt",
+                                              "CreateTableSpaceStmt",
+                                              "DropTableSpaceStmt",
+                                              "FetchStmt"};
 
 // No types: the grammar turns them into a column, a sequence and a default.
-const std::set<std::string_view> kSerial = {"serial",    "bigserial", "smallserial",
+const std::set<std::string_view> kSerial = {"serial",  "bigserial", "smallserial",
                                             "serial2", "serial4",   "serial8"};
 
 std::string kind_word(const std::string& object_type) {
   std::string word = object_type.substr(object_type.rfind("OBJECT_", 0) == 0 ? 7 : 0);
-  std::transform(word.begin(), word.end(), word.begin(),
-                 [](unsigned char c) { return c == '_' ? ' ' : static_cast<char>(std::tolower(c)); });
+  std::transform(word.begin(), word.end(), word.begin(), [](unsigned char c) {
+    return c == '_' ? ' ' : static_cast<char>(std::tolower(c));
+  });
   if (word == "procedure" || word == "routine" || word == "aggregate") return "function";
   if (word == "domain") return "type";
   return word;
@@ -191,7 +202,8 @@ void collect_new_object(const RawStatement& raw, Collector& to) {
       {"AlterStatsStmt", "defnames", "OBJECT_STATISTIC_EXT"},
   };
   for (const auto& rule : kNamed)
-    if (raw.tag == rule.tag) to.add_named(rule.object_type, strings(field(raw.node, rule.field)), true);
+    if (raw.tag == rule.tag)
+      to.add_named(rule.object_type, strings(field(raw.node, rule.field)), true);
   if (raw.tag == "DefineStmt")
     to.add_named(text_field(raw.node, "kind"), strings(field(raw.node, "defnames")), true);
   if (raw.tag == "CompositeTypeStmt") {

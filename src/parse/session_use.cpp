@@ -40,10 +40,9 @@ std::string joined(const std::string& name, const Tree& values) {
 
 // Settings that are ours, or that say nothing about the text once it is parsed.
 bool is_ignored(const std::string& name) {
-  static const std::set<std::string_view> kIgnored = {"lock_timeout", "client_encoding",
-                                                      "client_min_messages",
-                                                      "application_name", "escape_string_warning",
-                                                      "log_statement", "synchronize_seqscans"};
+  static const std::set<std::string_view> kIgnored = {
+      "lock_timeout",          "client_encoding", "client_min_messages", "application_name",
+      "escape_string_warning", "log_statement",   "synchronize_seqscans"};
   return kIgnored.count(name) != 0;
 }
 
@@ -99,8 +98,8 @@ bool read_set_config(const RawStatement& raw, Statement& statement) {
     statement.session_use = SessionUse::local;
     return true;
   }
-  statement.session_use = is_ignored(constant_text(args[0])) ? SessionUse::ignored
-                                                              : SessionUse::setting;
+  statement.session_use =
+      is_ignored(constant_text(args[0])) ? SessionUse::ignored : SessionUse::setting;
   statement.setting_name = constant_text(args[0]);
   statement.setting_value = constant_text(args[1]);
   return true;
@@ -125,11 +124,11 @@ std::optional<SessionProblem> read_transaction(const RawStatement& raw, Statemen
 }
 
 void read_temporary(const RawStatement& raw, Statement& statement) {
-  for (const Tree* made : {&field(raw.node, "relation"), &field(raw.node, "view"),
-                           &field(raw.node, "sequence"), &field(field(raw.node, "into"), "rel"),
-                           &field(field(raw.node, "intoClause"), "rel")}) {
-    const bool temporary = text_field(*made, "relpersistence") == "t" ||
-                           text_field(*made, "schemaname") == "pg_temp";
+  for (const Tree* made :
+       {&field(raw.node, "relation"), &field(raw.node, "view"), &field(raw.node, "sequence"),
+        &field(field(raw.node, "into"), "rel"), &field(field(raw.node, "intoClause"), "rel")}) {
+    const bool temporary =
+        text_field(*made, "relpersistence") == "t" || text_field(*made, "schemaname") == "pg_temp";
     if (!temporary) continue;
     statement.session_use = SessionUse::state;
     statement.temporary.push_back(text_field(*made, "relname"));

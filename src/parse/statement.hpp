@@ -26,9 +26,9 @@ enum class Mode { transactional, outside_transaction };
 /// What a statement is for the session that a file expects.
 enum class SessionUse {
   none,
-  setting,    ///< SET, RESET, set_config(): changes what later statements of the file mean
-  local,      ///< SET LOCAL: means something inside a transaction only
-  ignored,    ///< ours to set, or without effect on a job (lock_timeout, client_encoding, SHOW)
+  setting,  ///< SET, RESET, set_config(): changes what later statements of the file mean
+  local,    ///< SET LOCAL: means something inside a transaction only
+  ignored,  ///< ours to set, or without effect on a job (lock_timeout, client_encoding, SHOW)
   begin,
   commit,
   savepoint,  ///< SAVEPOINT, RELEASE, ROLLBACK TO
@@ -39,17 +39,17 @@ enum class SessionUse {
 /// One part of a statement that PostgreSQL does under one lock: an ALTER TABLE subcommand, a CREATE
 /// INDEX, … Input of the planner.
 struct Part {
-  std::string kind;    ///< "add column", "set not null", "create index", …
-  ObjectRef relation;  ///< the table or index it is done to
+  std::string kind;               ///< "add column", "set not null", "create index", …
+  ObjectRef relation;             ///< the table or index it is done to
   std::vector<ObjectRef> others;  ///< other tables that are locked (foreign key target, parent)
   std::string column;
-  std::string type;                     ///< column type as SQL, for add column and modify column
+  std::string type;  ///< column type as SQL, for add column and modify column
   bool has_default = false;
-  std::vector<std::string> functions;   ///< called in the default
+  std::vector<std::string> functions;  ///< called in the default
   bool not_null = false, unique = false, check = false, foreign_key = false;
   bool serial = false, identity = false, generated_stored = false;
   bool not_valid = false, using_index = false, concurrently = false, has_using = false;
-  std::string constraint_type;          ///< for add constraint: check, foreign key, unique, …
+  std::string constraint_type;  ///< for add constraint: check, foreign key, unique, …
 };
 
 struct Statement {
@@ -59,14 +59,14 @@ struct Statement {
   std::vector<ObjectRef> refs;
   std::vector<Part> parts;
   Mode mode = Mode::transactional;
-  bool opaque = false;          ///< runs code that the parser cannot see into
+  bool opaque = false;  ///< runs code that the parser cannot see into
   bool changes_schema = true;
-  bool reorg = false;           ///< reads or writes rows: the reorg pool
+  bool reorg = false;  ///< reads or writes rows: the reorg pool
   SessionUse session_use = SessionUse::none;
-  std::string setting_name;                   ///< session_use == setting; empty: RESET ALL
-  std::optional<std::string> setting_value;   ///< empty: back to the default
-  std::vector<std::string> temporary;         ///< names that exist in this session only
-  std::vector<std::string> mentioned;         ///< every unqualified relation name in it
+  std::string setting_name;                  ///< session_use == setting; empty: RESET ALL
+  std::optional<std::string> setting_value;  ///< empty: back to the default
+  std::vector<std::string> temporary;        ///< names that exist in this session only
+  std::vector<std::string> mentioned;        ///< every unqualified relation name in it
 };
 
 }  // namespace lockkeeper::parse

@@ -14,8 +14,8 @@ namespace lockkeeper::parse {
 using Tree = nlohmann::json;
 
 struct RawStatement {
-  std::string tag;   ///< node name: AlterTableStmt
-  Tree node;         ///< its fields
+  std::string tag;  ///< node name: AlterTableStmt
+  Tree node;        ///< its fields
   std::string text;
   int position = 1;  ///< 1-based character of `text` in the source
 };
@@ -43,7 +43,8 @@ ObjectRef relation_of(const Tree& range_var, bool exclusive);
 std::string type_text(const Tree& type_name);
 
 /// Calls `visit(key, node)` for every object in the tree, parents first; false stops the descent.
-void walk(const Tree& tree, const std::function<bool(const std::string& key, const Tree& node)>& visit,
+void walk(const Tree& tree,
+          const std::function<bool(const std::string& key, const Tree& node)>& visit,
           const std::string& key = {});
 
 }  // namespace lockkeeper::parse

@@ -11,7 +11,6 @@
 namespace lockkeeper::pg {
 namespace {
 
-
 Dsn completed(const Dsn& dsn, const std::string& application_name) {
   // A dead peer must be noticed: promise 11 rests on sessions that end.
   return dsn.with("client_encoding", "UTF8")
@@ -31,9 +30,10 @@ Rows copy_of(const pqxx::result& result) {
   cells.reserve(static_cast<std::size_t>(result.size()) * columns.size());
   for (const auto& row : result)
     for (const auto& field : row)
-      cells.emplace_back(field.is_null() ? std::nullopt
-                                         : std::optional<std::string>(std::string(
-                                               field.c_str(), static_cast<std::size_t>(field.size()))));
+      cells.emplace_back(field.is_null()
+                             ? std::nullopt
+                             : std::optional<std::string>(std::string(
+                                   field.c_str(), static_cast<std::size_t>(field.size()))));
   return {std::move(columns), std::move(cells), static_cast<std::size_t>(result.affected_rows())};
 }
 
@@ -55,8 +55,7 @@ std::vector<const char*> native(const Params& params) {
 
 class Session::Impl {
  public:
-  Impl(const Dsn& dsn, const std::string& application_name, Observer* seen)
-      : observer(seen) {
+  Impl(const Dsn& dsn, const std::string& application_name, Observer* seen) : observer(seen) {
     try {
       connection = std::make_unique<pqxx::connection>(completed(dsn, application_name).conninfo());
 #if PQXX_VERSION_MAJOR < 7
@@ -83,8 +82,9 @@ class Session::Impl {
 
   template <typename Call>
   Rows guarded(std::string_view name, const std::string& text, Call&& call) {
-    if (broken) throw Error(Retry::new_session, Report{"08003", "session is broken", {}, {}, {}, {}, 0},
-                            std::string(name));
+    if (broken)
+      throw Error(Retry::new_session, Report{"08003", "session is broken", {}, {}, {}, {}, 0},
+                  std::string(name));
     const auto begin = std::chrono::steady_clock::now();
     try {
       pqxx::nontransaction tx(*connection);
@@ -92,8 +92,8 @@ class Session::Impl {
       observe(name, begin, {});
       return rows;
     } catch (const std::exception& error) {
-      const bool gone = !connection->is_open() ||
-                        dynamic_cast<const pqxx::broken_connection*>(&error) != nullptr;
+      const bool gone =
+          !connection->is_open() || dynamic_cast<const pqxx::broken_connection*>(&error) != nullptr;
       if (gone) broken = true;
       Report report = report_from(error.what(), gone ? "08006" : "XX000", text);
       observe(name, begin, report.sqlstate);
@@ -228,6 +228,8 @@ std::vector<Notification> Session::take_notifications() {
 }
 
 bool Session::wait_for_notification(std::chrono::milliseconds most) const {
+  // They may have come in with the answer to a query, and then the socket tells nothing.
+  if (!impl_->notifications.empty()) return true;
   pollfd waiting{socket(), POLLIN, 0};
   return ::poll(&waiting, 1, static_cast<int>(most.count())) > 0;
 }

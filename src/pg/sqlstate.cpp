@@ -61,16 +61,12 @@ struct Label {
   std::string_view word;
   std::string Report::*field;
 };
-constexpr std::array<Label, 10> kLabels = {Label{"DETAIL:  ", &Report::detail},
-                                           {"HINT:  ", &Report::hint},
-                                           {"CONTEXT:  ", &Report::context},
-                                           {"QUERY:  ", nullptr},
-                                           {"SCHEMA NAME:  ", nullptr},
-                                           {"TABLE NAME:  ", nullptr},
-                                           {"COLUMN NAME:  ", nullptr},
-                                           {"DATATYPE NAME:  ", nullptr},
-                                           {"CONSTRAINT NAME:  ", nullptr},
-                                           {"LOCATION:  ", nullptr}};
+constexpr std::array<Label, 10> kLabels = {
+    Label{"DETAIL:  ", &Report::detail}, {"HINT:  ", &Report::hint},
+    {"CONTEXT:  ", &Report::context},    {"QUERY:  ", nullptr},
+    {"SCHEMA NAME:  ", nullptr},         {"TABLE NAME:  ", nullptr},
+    {"COLUMN NAME:  ", nullptr},         {"DATATYPE NAME:  ", nullptr},
+    {"CONSTRAINT NAME:  ", nullptr},     {"LOCATION:  ", nullptr}};
 
 std::string without_severity(const std::string& line) {
   const auto colon = line.find(":  ");
@@ -102,8 +98,12 @@ Retry retry_for(const std::string& sqlstate) {
   return Retry::never;
 }
 
-Report report_from(const std::string& text, const std::string& sqlstate,
+Report report_from(const std::string& full_text, const std::string& sqlstate,
                    const std::string& statement) {
+  // libpqxx 7 puts the query's name before the server's words: Failure during '[PREPARE x]': ERROR…
+  std::string text = full_text;
+  if (const auto end = text.find("': "); text.rfind("Failure during '", 0) == 0 && end != text.npos)
+    text.erase(0, end + 3);
   Report report;
   report.sqlstate = sqlstate;
   report.statement = statement;

@@ -12,10 +12,10 @@ namespace lockkeeper::pg {
 /// shutdown classes: new_session. Everything else: never.
 Retry retry_for(const std::string& sqlstate);
 
-/// Splits the text that libpq made of an error (PQresultErrorMessage, default or verbose; its labels
-/// are libpq's own and stay English as long as this process does not call setlocale) into fields.
-/// `sqlstate` holds unless the text brings one. `statement` is what was sent; the position is found
-/// from libpq's LINE excerpt.
+/// Splits the text that libpq made of an error (PQresultErrorMessage, default or verbose; its
+/// labels are libpq's own and stay English as long as this process does not call setlocale) into
+/// fields. `sqlstate` holds unless the text brings one. `statement` is what was sent; the position
+/// is found from libpq's LINE excerpt.
 Report report_from(const std::string& text, const std::string& sqlstate,
                    const std::string& statement);
 

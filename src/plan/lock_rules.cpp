@@ -36,8 +36,9 @@ const std::map<std::string_view, Rule> kRules = {
     {"write rows", {row_exclusive}},
     {"create table", {none}},
     {"drop view", {none}},
-    {"add partition", {access_exclusive, false, false,
-                       "CREATE TABLE (LIKE …) and ATTACH PARTITION would take SHARE UPDATE EXCLUSIVE"}},
+    {"add partition",
+     {access_exclusive, false, false,
+      "CREATE TABLE (LIKE …) and ATTACH PARTITION would take SHARE UPDATE EXCLUSIVE"}},
     {"set unlogged", {access_exclusive, true, true, ""}},
     {"set logged", {access_exclusive, true, true, ""}},
     {"set tablespace", {access_exclusive, true, true, "the files are copied"}},
@@ -91,8 +92,9 @@ Rule add_column(const parse::Part& part, const catalog::Facts& facts) {
 
 Rule add_constraint(const parse::Part& part) {
   if (part.constraint_type == "foreign key")
-    return {share_row_exclusive, false, !part.not_valid,
-            part.not_valid ? "" : "NOT VALID, then VALIDATE CONSTRAINT, would not read rows under it"};
+    return {
+        share_row_exclusive, false, !part.not_valid,
+        part.not_valid ? "" : "NOT VALID, then VALIDATE CONSTRAINT, would not read rows under it"};
   if (part.using_index) return {access_exclusive};
   if (part.not_valid) return {access_exclusive};
   if (part.constraint_type == "check" || part.constraint_type == "not null")
@@ -112,7 +114,8 @@ Rule set_not_null(const parse::Part& part, const catalog::Facts& facts) {
 Rule modify_column(const parse::Part& part, const catalog::Facts& facts) {
   const auto* table = table_of(part, facts);
   const auto* column = table != nullptr ? column_of(*table, part.column) : nullptr;
-  const bool free = column != nullptr && !part.has_using && !type_change_rewrites(*column, part.type);
+  const bool free =
+      column != nullptr && !part.has_using && !type_change_rewrites(*column, part.type);
   if (free) return {access_exclusive, false, false, "the stored values stay; statistics are lost"};
   return {access_exclusive, true, true, "every row and every index is written anew"};
 }
@@ -132,14 +135,13 @@ Rule rule_of(const parse::Part& part, const catalog::Facts& facts) {
   return found != kRules.end() ? found->second : Rule{access_exclusive};
 }
 
-void add_others(const parse::Part& part, const catalog::Facts& facts, std::vector<TableLock>& locks) {
+void add_others(const parse::Part& part, const catalog::Facts& facts,
+                std::vector<TableLock>& locks) {
   for (const auto& other : part.others) {
     Rule rule{share_row_exclusive, false, false, "the referenced table"};
     if (part.kind == "attach partition")
       rule = {access_exclusive, false, true, "a CHECK that implies the bound would spare the scan"};
-    if (part.kind == "detach partition")
-      rule = {access_exclusive, false, false,
-              "the partition"};
+    if (part.kind == "detach partition") rule = {access_exclusive, false, false, "the partition"};
     locks.push_back(lock(part, other, rule));
   }
   const auto* table = table_of(part, facts);
@@ -188,8 +190,8 @@ bool type_change_rewrites(const catalog::Column& old, const std::string& wanted)
   const bool text_like = from.name == "varchar" || from.name == "text";
   if (text_like && to.name == "text") return false;
   if (text_like && to.name == "varchar")
-    return to.first >= 0 && (from.name == "text" || old.type_modifier < 0 ||
-                             to.first < old.type_modifier - 4);
+    return to.first >= 0 &&
+           (from.name == "text" || old.type_modifier < 0 || to.first < old.type_modifier - 4);
   if (from.name == "numeric" && to.name == "numeric") {
     if (to.first < 0) return false;
     if (old.type_modifier < 0) return true;

@@ -30,8 +30,8 @@ const char* blocks(LockMode mode);
 
 /// What one part of a statement does to one table.
 struct TableLock {
-  std::string part;     ///< "add column"
-  std::string object;   ///< the table as written
+  std::string part;    ///< "add column"
+  std::string object;  ///< the table as written
   LockMode mode = LockMode::none;
   bool rewrites = false;  ///< every row is written anew under the lock
   bool scans = false;     ///< every row is read under the lock
@@ -40,9 +40,9 @@ struct TableLock {
 
 /// How a step is carried out. Stored in ddl_step.kind and history; never renamed.
 enum class StepKind {
-  transaction,         ///< one or more statements and the job row, in one transaction
-  outside_transaction, ///< a statement that cannot be in a transaction block
-  build_index,         ///< CREATE INDEX CONCURRENTLY: an invalid left-over is dropped first
+  transaction,          ///< one or more statements and the job row, in one transaction
+  outside_transaction,  ///< a statement that cannot be in a transaction block
+  build_index,          ///< CREATE INDEX CONCURRENTLY: an invalid left-over is dropped first
 };
 const char* to_string(StepKind kind);
 

@@ -10,7 +10,8 @@ namespace lockkeeper::plan {
 /// The name of a reference as SQL text, quoted: the key of Facts::tables.
 std::string quoted_name(const parse::ObjectRef& ref);
 
-/// Steps of a unit, without locks: all that the executor needs. No facts, so nothing can be missing.
+/// Steps of a unit, without locks: all that the executor needs. No facts, so nothing can be
+/// missing.
 Plan steps_of(const parse::Unit& unit);
 
 /// The same, with the locks of each part, for people. Facts that are missing make the answer the

@@ -28,16 +28,18 @@ rm -rf "$directory"
 
 std::string find_binaries(const std::string& wanted) {
   if (!wanted.empty()) return wanted;
-  if (const char* set = std::getenv("LOCKKEEPER_PG_BIN"); set != nullptr && *set != '\0') return set;
+  if (const char* set = std::getenv("LOCKKEEPER_PG_BIN"); set != nullptr && *set != '\0')
+    return set;
   std::vector<std::pair<int, std::string>> found;
   std::error_code failed;
   for (const auto& entry : fs::directory_iterator("/usr/lib/postgresql", failed))
     if (fs::exists(entry.path() / "bin/postgres"))
       found.emplace_back(std::atoi(entry.path().filename().c_str()), entry.path() / "bin");
   if (found.empty())
-    throw Error(Retry::never,
-                "no PostgreSQL server is installed (looked in /usr/lib/postgresql/*/bin); install the "
-                "package postgresql, or set LOCKKEEPER_PG_BIN to the directory of its programs");
+    throw Error(
+        Retry::never,
+        "no PostgreSQL server is installed (looked in /usr/lib/postgresql/*/bin); install the "
+        "package postgresql, or set LOCKKEEPER_PG_BIN to the directory of its programs");
   return std::max_element(found.begin(), found.end())->second;
 }
 
@@ -47,7 +49,8 @@ EmbeddedServer::EmbeddedServer(const ServerOptions& options)
     : binaries_(find_binaries(options.binaries)) {
   std::string pattern = (fs::temp_directory_path() / "lockkeeper-pg-XXXXXX").string();
   if (mkdtemp(pattern.data()) == nullptr)
-    throw Error(Retry::never, "cannot make a directory under " + fs::temp_directory_path().string());
+    throw Error(Retry::never,
+                "cannot make a directory under " + fs::temp_directory_path().string());
   directory_ = pattern;
   if (geteuid() == 0) {
     const passwd* user = getpwnam("postgres");
@@ -56,7 +59,8 @@ EmbeddedServer::EmbeddedServer(const ServerOptions& options)
   }
   ChildOptions guarded;
   guarded.life_line = true;
-  auto guard = std::vector<std::string>{"setsid", "sh", "-c", kGuard, "lockkeeper-guard", directory_};
+  auto guard =
+      std::vector<std::string>{"setsid", "sh", "-c", kGuard, "lockkeeper-guard", directory_};
   for (auto& word : as_owner({binaries_ + "/pg_ctl", "-D", directory_ + "/data"}))
     guard.push_back(std::move(word));
   guard_ = std::make_unique<ChildProcess>(guard, guarded);
@@ -64,8 +68,7 @@ EmbeddedServer::EmbeddedServer(const ServerOptions& options)
                        "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"}));
   server_options_ = "-c listen_addresses='' -c unix_socket_directories='" + directory_ +
                     "' -c unix_socket_permissions=0777 -c max_connections=200";
-  if (!options.durable)
-    server_options_ += " -c fsync=off -c full_page_writes=off";
+  if (!options.durable) server_options_ += " -c fsync=off -c full_page_writes=off";
   for (const auto& setting : options.settings) server_options_ += " -c " + setting;
   start();
 }
@@ -76,24 +79,26 @@ std::vector<std::string> EmbeddedServer::as_owner(std::vector<std::string> argv)
   // npm's servers carry their libraries beside their programs.
   std::vector<std::string> words = {"env", "-C", "/", "LD_LIBRARY_PATH=" + binaries_ + "/../lib"};
   if (geteuid() == 0)
-    for (const char* word : {"setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--"})
+    for (const char* word :
+         {"setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--"})
       words.emplace_back(word);
   for (auto& word : argv) words.push_back(std::move(word));
   return words;
 }
 
 void EmbeddedServer::start() {
-  run_to_end(as_owner({binaries_ + "/pg_ctl", "-D", directory_ + "/data", "-l",
-                       directory_ + "/log", "-w", "-t", "60", "-o", server_options_, "start"}));
+  run_to_end(as_owner({binaries_ + "/pg_ctl", "-D", directory_ + "/data", "-l", directory_ + "/log",
+                       "-w", "-t", "60", "-o", server_options_, "start"}));
 }
 
 void EmbeddedServer::stop() {
-  run_to_end(as_owner({binaries_ + "/pg_ctl", "-D", directory_ + "/data", "-m", "fast", "-w", "stop"}));
+  run_to_end(
+      as_owner({binaries_ + "/pg_ctl", "-D", directory_ + "/data", "-m", "fast", "-w", "stop"}));
 }
 
 void EmbeddedServer::crash_and_restart() {
-  run_to_end(
-      as_owner({binaries_ + "/pg_ctl", "-D", directory_ + "/data", "-m", "immediate", "-w", "stop"}));
+  run_to_end(as_owner(
+      {binaries_ + "/pg_ctl", "-D", directory_ + "/data", "-m", "immediate", "-w", "stop"}));
   start();
 }
 

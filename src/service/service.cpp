@@ -39,8 +39,8 @@ Service::~Service() { stop(); }
 void Service::start() {
   if (!settings_.metrics_address.empty()) {
     try {
-      const auto address = metrics_.expose(settings_.metrics_address);
-      log::info("serving metrics", {{"address", address}});
+      metrics_address_ = metrics_.expose(settings_.metrics_address);
+      log::info("serving metrics", {{"address", metrics_address_}});
     } catch (const Error& error) {
       if (settings_.metrics_required) throw;
       log::warning("no metrics", {{"reason", error.what()}});
@@ -51,8 +51,7 @@ void Service::start() {
 
 void Service::stop() {
   std::vector<std::thread> stopping;
-  for (auto& control : controls_)
-    stopping.emplace_back([&control] { control->stop(); });
+  for (auto& control : controls_) stopping.emplace_back([&control] { control->stop(); });
   for (auto& thread : stopping) thread.join();
   controls_.clear();
 }

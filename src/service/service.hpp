@@ -36,6 +36,8 @@ class Service {
   /// Finishes or hands back what runs, within settings.shutdown. May be called again.
   void stop();
   [[nodiscard]] metrics::Registry& metrics() { return metrics_; }
+  /// Where /metrics is served, with the port that was picked; empty: nowhere.
+  [[nodiscard]] const std::string& metrics_address() const { return metrics_address_; }
 
   /// Blocks SIGINT and SIGTERM for the threads that are started later, so that only
   /// wait_for_signal() sees them.
@@ -46,6 +48,7 @@ class Service {
  private:
   config::WorkSettings settings_;
   metrics::Registry metrics_;
+  std::string metrics_address_;
   QueryObserver observer_;
   std::vector<std::unique_ptr<workers::Control>> controls_;
 };

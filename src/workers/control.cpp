@@ -17,7 +17,7 @@ namespace asio = boost::asio;
 using std::chrono::milliseconds;
 
 std::string label_of(const pg::Dsn& dsn) {
-  const auto name = dsn.value("dbname");
+  auto name = dsn.value("dbname");
   if (!name.empty()) return name;
   const char* from_environment = std::getenv("PGDATABASE");
   return from_environment != nullptr ? from_environment : "default";
@@ -37,7 +37,8 @@ Control::Control(const pg::Dsn& dsn, const config::WorkSettings& settings,
       liveness_timer_(loop_),
       retry_timer_(loop_),
       pool_(dsn, database_, settings, metrics, observer,
-            [this](milliseconds delay) { asio::post(loop_, [this, delay] { retry_at(delay); }); }) {}
+            [this](milliseconds delay) { asio::post(loop_, [this, delay] { retry_at(delay); }); }) {
+}
 
 Control::~Control() {
   if (thread_.joinable()) stop();
@@ -75,13 +76,14 @@ void Control::guarded(Work&& work) {
   if (!session_) return;
   try {
     work();
+    // Notifications come in with the answers of queries too; the socket would not tell of them.
+    if (session_) handle_notifications();
   } catch (const Error& error) {
     if (session_->broken())
       lost(error);
     else
-      log::warning("control statement failed", {{"database", database_},
-                                                {"query", error.query()},
-                                                {"reason", error.what()}});
+      log::warning("control statement failed",
+                   {{"database", database_}, {"query", error.query()}, {"reason", error.what()}});
   } catch (const std::exception& error) {
     log::error("control failed", {{"database", database_}, {"reason", error.what()}});
   }
@@ -130,11 +132,13 @@ void Control::lost(const Error& error) {
 
 void Control::listen_for_more() {
   socket_->async_wait(asio::posix::stream_descriptor::wait_read, [this](const auto& failed) {
-    if (!failed) guarded([this] { take_notifications(); });
+    if (failed) return;
+    guarded([] {});
+    if (socket_) listen_for_more();
   });
 }
 
-void Control::take_notifications() {
+void Control::handle_notifications() {
   bool ready = false;
   bool cancel = false;
   for (const auto& notification : session_->take_notifications()) {
@@ -146,7 +150,6 @@ void Control::take_notifications() {
     pool_.wake();
   }
   if (cancel) stop_cancelled();
-  if (socket_) listen_for_more();
 }
 
 void Control::every_poll() {
@@ -213,8 +216,8 @@ void Control::report_queue() {
   guarded([this] {
     std::vector<metrics::QueueGauge> gauges;
     for (const auto row : session_->run(sql::workers_metrics))
-      gauges.push_back({row.text("state"), row.text("action"), row.real("jobs"),
-                        row.real("oldest_seconds")});
+      gauges.push_back(
+          {row.text("state"), row.text("action"), row.real("jobs"), row.real("oldest_seconds")});
     metrics_.queue(database_, gauges);
   });
 }

@@ -33,7 +33,7 @@ class Control {
   void connect();
   void lost(const Error& error);
   void listen_for_more();
-  void take_notifications();
+  void handle_notifications();
   void every_poll();
   void every_liveness();
   void retry_at(std::chrono::milliseconds delay);

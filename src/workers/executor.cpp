@@ -79,7 +79,8 @@ std::optional<jobs::Job> Executor::run(const jobs::Job& job) {
 // The worker may not act as the role that submitted the job: say what would mend it.
 Report Executor::explained(const jobs::Job& job, const Error& error) const {
   Report report = error.report();
-  const bool no_member = error.query() == "script" && report.hint.empty() && job.role != own_.login &&
+  const bool no_member = error.query() == "script" && report.hint.empty() &&
+                         job.role != own_.login &&
                          report.message.find("set role") != std::string::npos;
   if (no_member)
     report.hint = "the worker's role must be a member of it: GRANT " + pg::quote_ident(job.role) +
@@ -95,7 +96,8 @@ std::optional<jobs::Job> Executor::run_in_transaction(const jobs::Job& job) {
     for (const auto& statement : job.statements) {
       // A statement before this one may have set it: a lock is never waited for without limit.
       if (&statement != &job.statements.front())
-        session_.script("SET LOCAL lock_timeout = " + std::to_string(settings_.lock_timeout.count()));
+        session_.script("SET LOCAL lock_timeout = " +
+                        std::to_string(settings_.lock_timeout.count()));
       dressed.run(statement);
       testpoint::reach("after_statement");
     }

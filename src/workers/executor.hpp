@@ -20,9 +20,9 @@ namespace lockkeeper::workers {
 
 /// What the executor is given by the pool.
 struct ExecutorHooks {
-  std::function<bool()> stopping;                                ///< the process is to end
-  std::function<void(JobId, int backend_pid)> begins;            ///< so that a cancel finds it
-  std::function<void(std::chrono::milliseconds)> retry_after;    ///< wake somebody then
+  std::function<bool()> stopping;                              ///< the process is to end
+  std::function<void(JobId, int backend_pid)> begins;          ///< so that a cancel finds it
+  std::function<void(std::chrono::milliseconds)> retry_after;  ///< wake somebody then
 };
 
 class Executor {

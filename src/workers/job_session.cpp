@@ -38,10 +38,12 @@ std::string JobSession::settings_text(bool local) const {
 }
 
 std::string JobSession::begin_text() const {
-  std::string text = "BEGIN; SET LOCAL lock_timeout = " + std::to_string(lock_timeout_.count()) + ";";
+  std::string text =
+      "BEGIN; SET LOCAL lock_timeout = " + std::to_string(lock_timeout_.count()) + ";";
   const std::string settings = settings_text(true);
   if (trusted_) return text + settings;
-  // Settings with the role's own rights: it must not borrow the worker's (session_replication_role).
+  // Settings with the role's own rights: it must not borrow the worker's
+  // (session_replication_role).
   const std::string role = "SET LOCAL ROLE " + pg::quote_ident(job_.role) + ";";
   return text + role + settings + "SET LOCAL ROLE NONE;";
 }

@@ -52,7 +52,8 @@ bool Outside::drop_invalid(pg::Session& dressed, const std::string& before, bool
       continue;
     }
     dressed.script("DROP INDEX CONCURRENTLY IF EXISTS " + row.text("name"));
-    log::info("invalid index dropped", {{"job", job_.claim.job.str()}, {"index", row.text("name")}});
+    log::info("invalid index dropped",
+              {{"job", job_.claim.job.str()}, {"index", row.text("name")}});
     dropped = true;
   }
   return dropped;
@@ -74,7 +75,8 @@ bool Outside::settle(pg::Session& dressed, const std::string& before) const {
   Report report;
   report.sqlstate = "08007";
   report.message = "the worker died while this statement ran outside of a transaction";
-  report.hint = "it may have done all, a part, or nothing of its work: look, then submit what is left";
+  report.hint =
+      "it may have done all, a part, or nothing of its work: look, then submit what is left";
   throw Error(Retry::never, report, "outside");
 }
 

@@ -47,6 +47,8 @@ void Pool::wake() {
     call_waiting_ = true;
     return;
   }
+  // It cannot take every job: one that could, and is just about to become idle, looks again.
+  if (!chosen->reorg_too) call_waiting_ = true;
   chosen->called = true;
   chosen->wake.notify_one();
 }

@@ -23,7 +23,8 @@ class Crash : public DatabaseTest {
     EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_job"), "0");
     EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_job_footprint"), "0");
     EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_step"), "0");
-    EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_schema_diff WHERE job_id = " + job.str()), "1");
+    EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_schema_diff WHERE job_id = " + job.str()),
+              "1");
   }
 };
 
@@ -31,14 +32,16 @@ class CrashAt : public Crash, public ::testing::WithParamInterface<const char*> 
 
 TEST_P(CrashAt, promise_11_a_worker_killed_here_is_replaced) {
   WorkerProcess dying(dsn(), std::string(GetParam()) + "=kill");
-  const auto job = apply("BEGIN; ALTER TABLE t ADD b int; INSERT INTO t VALUES (1, 2); COMMIT").front();
+  const auto job =
+      apply("BEGIN; ALTER TABLE t ADD b int; INSERT INTO t VALUES (1, 2); COMMIT").front();
   ASSERT_EQ(dying.process().wait(std::chrono::seconds(60)), 128 + SIGKILL) << dying.log();
   WorkerProcess next(dsn());
   expect_done_once(job);
   EXPECT_EQ(value("SELECT count(*) FROM t"), "1");
 }
 INSTANTIATE_TEST_SUITE_P(Testpoints, CrashAt,
-                         ::testing::Values("after_claim", "after_statement", "before_commit", "after_commit"));
+                         ::testing::Values("after_claim", "after_statement", "before_commit",
+                                           "after_commit"));
 
 class CrashOutside : public Crash, public ::testing::WithParamInterface<const char*> {};
 
@@ -49,7 +52,8 @@ TEST_P(CrashOutside, promise_6_a_concurrent_index_is_made_exactly_once) {
   WorkerProcess next(dsn());
   expect_done_once(job);
   EXPECT_EQ(value("SELECT count(*) || ' ' || bool_and(indisvalid) FROM pg_index WHERE indrelid = "
-                  "'t'::regclass"), "1 true");
+                  "'t'::regclass"),
+            "1 true");
 }
 
 TEST_P(CrashOutside, promise_6_a_concurrent_drop_is_done_exactly_once) {
@@ -77,11 +81,13 @@ TEST_F(Crash, promise_6_an_invalid_index_of_a_killed_build_is_replaced) {
   old.script("COMMIT");
   expect_done_once(job);
   EXPECT_EQ(value("SELECT count(*) || ' ' || bool_and(indisvalid) FROM pg_index WHERE indrelid = "
-                  "'t'::regclass"), "1 true");
+                  "'t'::regclass"),
+            "1 true");
 }
 
 TEST_F(Crash, promise_6_code_outside_a_transaction_is_never_run_twice) {
-  as_owner("CREATE PROCEDURE p() LANGUAGE plpgsql AS 'BEGIN INSERT INTO t VALUES (1); COMMIT; END'");
+  as_owner(
+      "CREATE PROCEDURE p() LANGUAGE plpgsql AS 'BEGIN INSERT INTO t VALUES (1); COMMIT; END'");
   WorkerProcess dying(dsn(), "between_steps=kill");
   const auto job = submit("CALL p()");
   ASSERT_EQ(dying.process().wait(std::chrono::seconds(60)), 128 + SIGKILL) << dying.log();
@@ -94,11 +100,16 @@ TEST_F(Crash, promise_6_code_outside_a_transaction_is_never_run_twice) {
 TEST_F(Crash, promise_2_a_worker_that_was_stopped_finds_its_claim_gone) {
   WorkerProcess slow(dsn(), "before_commit=stop");
   const auto job = submit("ALTER TABLE t ADD b int");
-  await("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in "
-        "transaction' AND application_name LIKE 'lockkeeper worker%'", "1");
+  await(
+      "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle "
+      "in "
+      "transaction' AND application_name LIKE 'lockkeeper worker%'",
+      "1");
   // Its backends die, as they would behind a cut cable; its process sleeps through it.
-  execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND "
-          "application_name LIKE 'lockkeeper %'");
+  execute(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+      "AND "
+      "application_name LIKE 'lockkeeper %'");
   WorkerProcess next(dsn());
   expect_done_once(job);
   slow.process().signal(SIGCONT);
@@ -113,7 +124,8 @@ TEST_F(Crash, promise_11_a_commit_whose_answer_is_lost_is_decided_by_the_tables)
     if (name == "before_commit" && gate.cuts() == 0) gate.cut_next_commit();
   });
   start_workers(2, [&](auto& settings) { settings.dsns = {through.conninfo()}; });
-  const auto job = apply("BEGIN; ALTER TABLE t ADD b int; INSERT INTO t VALUES (1, 2); COMMIT").front();
+  const auto job =
+      apply("BEGIN; ALTER TABLE t ADD b int; INSERT INTO t VALUES (1, 2); COMMIT").front();
   expect_done_once(job);
   EXPECT_EQ(gate.cuts(), 1);
   EXPECT_EQ(value("SELECT count(*) FROM t"), "1");
@@ -124,16 +136,24 @@ TEST_F(Crash, promise_11_a_commit_whose_answer_is_lost_is_decided_by_the_tables)
 TEST_F(Crash, promise_11_terminated_backends_only_delay) {
   start_workers(2);
   const auto job = apply("BEGIN; ALTER TABLE t ADD b int; SELECT pg_sleep(0.5); COMMIT").front();
-  await("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(0%' AND state = 'active'", "1");
-  execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND "
-          "application_name LIKE 'lockkeeper %'");
+  await(
+      "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(0%' AND state = "
+      "'active'",
+      "1");
+  execute(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+      "AND "
+      "application_name LIKE 'lockkeeper %'");
   expect_done_once(job);
 }
 
 TEST_F(Crash, promise_11_the_server_is_restarted_under_a_running_job) {
   start_workers(2);
   const auto job = apply("BEGIN; ALTER TABLE t ADD b int; SELECT pg_sleep(0.5); COMMIT").front();
-  await("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(0%' AND state = 'active'", "1");
+  await(
+      "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(0%' AND state = "
+      "'active'",
+      "1");
   server().crash_and_restart();
   await("SELECT 1", "1");
   EXPECT_EQ(end_of(job), "synced");
@@ -144,7 +164,8 @@ TEST_F(Crash, promise_11_lost_notifications_are_made_up_by_the_poll) {
   EXPECT_EQ(end_of(submit("ALTER TABLE t ADD b int")), "synced");
   // No notification is ever sent any more.
   as_owner("CREATE FUNCTION lockkeeper.pg_notify(text, text) RETURNS void LANGUAGE sql AS ''");
-  as_owner("ALTER FUNCTION lockkeeper.enqueue(jsonb, jsonb) SET search_path = lockkeeper, pg_catalog");
+  as_owner(
+      "ALTER FUNCTION lockkeeper.enqueue(jsonb, jsonb) SET search_path = lockkeeper, pg_catalog");
   EXPECT_EQ(end_of(submit("ALTER TABLE t ADD c int")), "synced");
 }
 
@@ -160,7 +181,10 @@ TEST_F(Crash, a_worker_that_is_told_to_stop_finishes_what_it_runs) {
 TEST_F(Crash, a_worker_that_may_not_wait_hands_back_what_it_runs) {
   WorkerProcess worker(dsn(), {}, {"--shutdown-limit", "0.1"});
   const auto job = apply("BEGIN; ALTER TABLE t ADD b int; SELECT pg_sleep(100); COMMIT").front();
-  await("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(100%' AND state = 'active'", "1");
+  await(
+      "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(100%' AND state = "
+      "'active'",
+      "1");
   worker.process().signal(SIGTERM);
   EXPECT_EQ(worker.process().wait(std::chrono::seconds(30)), 0) << worker.log();
   EXPECT_EQ(state_of(job), "queueing") << worker.log();

@@ -17,20 +17,28 @@ TEST_F(Order, promise_3_two_hundred_jobs_over_ten_workers_run_in_order) {
   client::Client client(dsn());
   for (int i = 0; i < 200; ++i) {
     const auto table = "t" + std::to_string(random() % 8);
-    jobs.push_back(client.submit("ALTER TABLE " + table + " ADD c" + std::to_string(i) + " int").id);
+    jobs.push_back(
+        client.submit("ALTER TABLE " + table + " ADD c" + std::to_string(i) + " int").id);
   }
   for (const auto& state : ends_of(jobs)) EXPECT_EQ(state, "synced");
   // Columns of a table are numbered in the order in which the jobs ran.
-  EXPECT_EQ(value("SELECT count(*) FROM (SELECT attrelid, attnum, substr(attname, 2)::int - "
-                  "lag(substr(attname, 2)::int) OVER (PARTITION BY attrelid ORDER BY attnum) AS step FROM "
-                  "pg_attribute WHERE attname ~ '^c[0-9]+$' AND attnum > 0) s WHERE step < 0"), "0");
-  EXPECT_EQ(value("SELECT count(*) FROM pg_attribute WHERE attname ~ '^c[0-9]+$' AND attnum > 0"), "200");
+  EXPECT_EQ(
+      value(
+          "SELECT count(*) FROM (SELECT attrelid, attnum, substr(attname, 2)::int - "
+          "lag(substr(attname, 2)::int) OVER (PARTITION BY attrelid ORDER BY attnum) AS step FROM "
+          "pg_attribute WHERE attname ~ '^c[0-9]+$' AND attnum > 0) s WHERE step < 0"),
+      "0");
+  EXPECT_EQ(value("SELECT count(*) FROM pg_attribute WHERE attname ~ '^c[0-9]+$' AND attnum > 0"),
+            "200");
   // No two jobs on one table overlapped.
-  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_history a JOIN lockkeeper.ddl_history b ON a.id < b.id "
-                  "AND a.objects = b.objects AND b.started_at < a.started_at"), "0");
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_history a JOIN lockkeeper.ddl_history b ON "
+                  "a.id < b.id "
+                  "AND a.objects = b.objects AND b.started_at < a.started_at"),
+            "0");
   // Promise 4: versions are dense.
   EXPECT_EQ(value("SELECT count(*) || ' ' || min(version) || ' ' || max(version) FROM "
-                  "lockkeeper.ddl_schema_diff"), "200 1 200");
+                  "lockkeeper.ddl_schema_diff"),
+            "200 1 200");
   EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_job_footprint"), "0");
 }
 
@@ -60,8 +68,10 @@ TEST_F(Order, jobs_of_all_kinds_submitted_at_once_all_end_and_leave_nothing) {
   for (const auto& state : ends_of(jobs)) EXPECT_EQ(state, "synced");
   EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_job"), "0");
   EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_job_footprint"), "0");
-  EXPECT_EQ(value("SELECT bool_and(version = n) FROM (SELECT version, row_number() OVER (ORDER BY version) AS n "
-                  "FROM lockkeeper.ddl_schema_diff) x"), "true");
+  EXPECT_EQ(value("SELECT bool_and(version = n) FROM (SELECT version, row_number() OVER (ORDER BY "
+                  "version) AS n "
+                  "FROM lockkeeper.ddl_schema_diff) x"),
+            "true");
 }
 
 }  // namespace

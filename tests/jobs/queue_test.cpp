@@ -28,8 +28,9 @@ class JobsQueue : public DatabaseTest {
 
 TEST_F(JobsQueue, promise_1_a_job_is_in_the_queue_or_in_history) {
   const auto id = submit("CREATE TABLE t (a int)");
-  const std::string places = "SELECT (SELECT count(*) FROM lockkeeper.ddl_job) || '+' || (SELECT "
-                             "count(*) FROM lockkeeper.ddl_history)";
+  const std::string places =
+      "SELECT (SELECT count(*) FROM lockkeeper.ddl_job) || '+' || (SELECT "
+      "count(*) FROM lockkeeper.ddl_history)";
   EXPECT_EQ(value(places), "1+0");
   const auto job = claim();
   ASSERT_TRUE(job);
@@ -52,8 +53,10 @@ TEST_F(JobsQueue, promise_2_only_the_last_claim_can_write) {
   EXPECT_FALSE(claim());
   session = std::make_unique<pg::Session>(dsn(), "test");  // The worker is gone, and its lock.
   me = jobs::register_worker(*session, "other");
-  await("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1280014187 AND "
-        "database = (SELECT oid FROM pg_database WHERE datname = current_database())", "1");
+  await(
+      "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1280014187 AND "
+      "database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+      "1");
   ASSERT_EQ(jobs::reclaim_lost(*session).size(), 1U);
   const auto second = claim();
   ASSERT_TRUE(second);
@@ -225,7 +228,8 @@ TEST_F(JobsQueue, a_job_that_is_not_there_is_told) {
 }
 
 TEST_F(JobsQueue, promise_4_versions_are_dense_and_one_with_their_job) {
-  for (const char* sql : {"CREATE TABLE a (x int)", "CREATE TABLE b (x int)", "CREATE TABLE c (x int)"})
+  for (const char* sql :
+       {"CREATE TABLE a (x int)", "CREATE TABLE b (x int)", "CREATE TABLE c (x int)"})
     submit(sql);
   const auto one = claim();
   const auto two = claim();
@@ -235,7 +239,8 @@ TEST_F(JobsQueue, promise_4_versions_are_dense_and_one_with_their_job) {
     finish(*one);
   }  // Rolled back: its number must not be lost.
   finish(*two);
-  jobs::end(*session, three->claim, jobs::JobState::cancelled, Report{"42601", "x", {}, {}, {}, {}, 0}, "[]");
+  jobs::end(*session, three->claim, jobs::JobState::cancelled,
+            Report{"42601", "x", {}, {}, {}, {}, 0}, "[]");
   finish(*one);
   EXPECT_EQ(value("SELECT string_agg(version || ':' || job_id, ' ' ORDER BY version) FROM "
                   "lockkeeper.ddl_schema_diff"),
@@ -245,9 +250,11 @@ TEST_F(JobsQueue, promise_4_versions_are_dense_and_one_with_their_job) {
 
 TEST_F(JobsQueue, states_and_labels_are_those_of_the_code) {
   std::string labels;
-  for (const auto label : jobs::kJobStateLabels) labels += (labels.empty() ? "" : ",") + std::string(label);
+  for (const auto label : jobs::kJobStateLabels)
+    labels += (labels.empty() ? "" : ",") + std::string(label);
   EXPECT_EQ(value("SELECT string_agg(enumlabel, ',' ORDER BY enumsortorder) FROM pg_enum WHERE "
-                  "enumtypid = 'lockkeeper.job_state'::regtype"), labels);
+                  "enumtypid = 'lockkeeper.job_state'::regtype"),
+            labels);
   const std::string page = read_file(std::string(LOCKKEEPER_SOURCE) + "/docs/state_machine.md");
   for (const auto& edge : jobs::kJobStateEdges) {
     const auto line = std::string(to_string(edge.from)) + " --> " + std::string(to_string(edge.to));

@@ -36,7 +36,8 @@ TEST_F(Unparsed, nothing_that_came_later_passes_it_before_it_is_parsed) {
   as_owner("CREATE TABLE a (x int); CREATE TABLE b (x int)");
   const auto first = by_psql("ALTER TABLE a ADD y int");
   const auto later = submit("ALTER TABLE b ADD y int");
-  EXPECT_EQ(value("SELECT dependency_id FROM lockkeeper.jobs WHERE id = " + later.str()), first.str());
+  EXPECT_EQ(value("SELECT dependency_id FROM lockkeeper.jobs WHERE id = " + later.str()),
+            first.str());
 }
 
 TEST_F(Unparsed, keeps_its_place_among_the_others_when_it_is_parsed) {
@@ -50,16 +51,21 @@ TEST_F(Unparsed, keeps_its_place_among_the_others_when_it_is_parsed) {
   const auto free = submit("ALTER TABLE b ADD y int");
   start_workers();
   EXPECT_EQ(end_of(free), "synced");  // Filing set free what does not conflict.
-  EXPECT_EQ(value("SELECT dependency_id FROM lockkeeper.jobs WHERE id = " + mine.str()), blocker.str());
-  EXPECT_EQ(value("SELECT dependency_id FROM lockkeeper.jobs WHERE id = " + later.str()), mine.str());
+  EXPECT_EQ(value("SELECT dependency_id FROM lockkeeper.jobs WHERE id = " + mine.str()),
+            blocker.str());
+  EXPECT_EQ(value("SELECT dependency_id FROM lockkeeper.jobs WHERE id = " + later.str()),
+            mine.str());
   holder.script("ROLLBACK");
   EXPECT_EQ(end_of(later), "synced");  // It could only succeed after the job that adds z.
 }
 
 TEST_F(Unparsed, as_barrier_runs_text_without_our_parser) {
   pg::Session psql(dsn(), "psql");
-  const JobId job{psql.statement("SELECT lockkeeper.submit('CREATE TABLE t (a int)', '{\"as_barrier\": "
-                                 "true}') AS id").front().integer("id")};
+  const JobId job{
+      psql.statement("SELECT lockkeeper.submit('CREATE TABLE t (a int)', '{\"as_barrier\": "
+                     "true}') AS id")
+          .front()
+          .integer("id")};
   start_workers();
   EXPECT_EQ(end_of(job), "synced");
 }

@@ -44,7 +44,8 @@ INSTANTIATE_TEST_SUITE_P(
         ActionCase{"ALTER TABLE t ALTER a DROP DEFAULT", "drop default"},
         ActionCase{"ALTER TABLE t ALTER a SET DEFAULT 1", "set default"},
         ActionCase{"ALTER TABLE t ADD PRIMARY KEY (a)", "add primary key"},
-        ActionCase{"ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES p", "add foreign key"},
+        ActionCase{"ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES p",
+                   "add foreign key"},
         ActionCase{"CREATE UNIQUE INDEX i ON t (a)", "add index"},
         ActionCase{"DROP INDEX i", "drop index"}, ActionCase{"DROP TABLE t", "drop table"},
         ActionCase{"ALTER TABLE t RENAME TO u", "rename table"},
@@ -54,7 +55,8 @@ INSTANTIATE_TEST_SUITE_P(
         ActionCase{"ALTER TYPE e ADD VALUE 'b'", "alter type"},
         ActionCase{"CREATE MATERIALIZED VIEW v AS SELECT 1", "create materialized view"},
         ActionCase{"DROP MATERIALIZED VIEW v", "drop materialized view"},
-        ActionCase{"GRANT SELECT ON t TO r", "grant"}, ActionCase{"REVOKE SELECT ON t FROM r", "revoke"},
+        ActionCase{"GRANT SELECT ON t TO r", "grant"},
+        ActionCase{"REVOKE SELECT ON t FROM r", "revoke"},
         ActionCase{"COMMENT ON TABLE t IS 'x'", "comment"}, ActionCase{"DO 'BEGIN END'", "do"},
         ActionCase{"UPDATE t SET a = 1", "update"}, ActionCase{"TRUNCATE t", "truncate table"},
         ActionCase{"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "create function"},
@@ -118,8 +120,8 @@ TEST(ParserMode, knows_what_cannot_be_in_a_transaction) {
        {"CREATE INDEX CONCURRENTLY i ON t (a)", "DROP INDEX CONCURRENTLY i", "VACUUM t",
         "REINDEX INDEX CONCURRENTLY i", "ALTER TABLE t DETACH PARTITION p CONCURRENTLY"})
     EXPECT_EQ(one(sql).mode, Mode::outside_transaction) << sql;
-  for (const char* sql : {"CREATE INDEX i ON t (a)", "ANALYZE t", "REINDEX INDEX i",
-                          "ALTER TYPE e ADD VALUE 'x'"})
+  for (const char* sql :
+       {"CREATE INDEX i ON t (a)", "ANALYZE t", "REINDEX INDEX i", "ALTER TYPE e ADD VALUE 'x'"})
     EXPECT_EQ(one(sql).mode, Mode::transactional) << sql;
 }
 
@@ -136,33 +138,34 @@ TEST_P(ParserRefusal, promise_13_says_why_and_where) {
     parse_file(GetParam().sql);
     FAIL() << GetParam().sql;
   } catch (const InputError& error) {
-    EXPECT_NE(std::string(error.what()).find(GetParam().message), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find(GetParam().message), std::string::npos)
+        << error.what();
     EXPECT_EQ(error.place().line, GetParam().line) << GetParam().sql;
     EXPECT_EQ(error.place().column, GetParam().column) << GetParam().sql;
   }
 }
 INSTANTIATE_TEST_SUITE_P(
     Statements, ParserRefusal,
-    ::testing::Values(RefusalCase{"SELECT 1;\n  DROP TABEL x", "syntax error", 2, 8},
-                      RefusalCase{"CREATE DATABASE x", "CREATE DATABASE", 1, 1},
-                      RefusalCase{"-- c\n\nDROP DATABASE x", "DROP DATABASE", 3, 1},
-                      RefusalCase{"/* a /* b */ c */ ALTER SYSTEM SET a = 1", "ALTER SYSTEM", 1, 19},
-                      RefusalCase{"COPY t FROM PROGRAM 'x'", "PROGRAM", 1, 1},
-                      RefusalCase{"COPY t FROM STDIN", "stream", 1, 1},
-                      RefusalCase{"DROP TABLE lockkeeper.ddl_job", "lockkeeper schema", 1, 1},
-                      RefusalCase{"DROP SCHEMA lockkeeper CASCADE", "lockkeeper schema", 1, 1},
-                      RefusalCase{"SELECT 1;\n\\d t", "syntax error", 2, 1},
-                      RefusalCase{"SET ROLE x", "runs as the role", 1, 1},
-                      RefusalCase{"RESET ROLE", "runs as the role", 1, 1},
-                      RefusalCase{"SELECT set_config('role', 'x', false)", "runs as the role", 1, 1},
-                      RefusalCase{"SET SESSION AUTHORIZATION x", "runs as the role", 1, 1},
-                      RefusalCase{"BEGIN; SELECT 1", "BEGIN without COMMIT", 1, 1},
-                      RefusalCase{"BEGIN; SELECT 1; ROLLBACK", "ROLLBACK", 1, 18},
-                      RefusalCase{"BEGIN; VACUUM t; COMMIT", "transaction block", 1, 8},
-                      RefusalCase{"PREPARE TRANSACTION 'x'", "two-phase", 1, 1},
-                      RefusalCase{"SAVEPOINT a", "SAVEPOINT", 1, 1},
-                      RefusalCase{"DISCARD ALL", "session", 1, 1},
-                      RefusalCase{"SET standard_conforming_strings = off", "standard_conforming", 1, 1}));
+    ::testing::Values(
+        RefusalCase{"SELECT 1;\n  DROP TABEL x", "syntax error", 2, 8},
+        RefusalCase{"CREATE DATABASE x", "CREATE DATABASE", 1, 1},
+        RefusalCase{"-- c\n\nDROP DATABASE x", "DROP DATABASE", 3, 1},
+        RefusalCase{"/* a /* b */ c */ ALTER SYSTEM SET a = 1", "ALTER SYSTEM", 1, 19},
+        RefusalCase{"COPY t FROM PROGRAM 'x'", "PROGRAM", 1, 1},
+        RefusalCase{"COPY t FROM STDIN", "stream", 1, 1},
+        RefusalCase{"DROP TABLE lockkeeper.ddl_job", "lockkeeper schema", 1, 1},
+        RefusalCase{"DROP SCHEMA lockkeeper CASCADE", "lockkeeper schema", 1, 1},
+        RefusalCase{"SELECT 1;\n\\d t", "syntax error", 2, 1},
+        RefusalCase{"SET ROLE x", "runs as the role", 1, 1},
+        RefusalCase{"RESET ROLE", "runs as the role", 1, 1},
+        RefusalCase{"SELECT set_config('role', 'x', false)", "runs as the role", 1, 1},
+        RefusalCase{"SET SESSION AUTHORIZATION x", "runs as the role", 1, 1},
+        RefusalCase{"BEGIN; SELECT 1", "BEGIN without COMMIT", 1, 1},
+        RefusalCase{"BEGIN; SELECT 1; ROLLBACK", "ROLLBACK", 1, 18},
+        RefusalCase{"BEGIN; VACUUM t; COMMIT", "transaction block", 1, 8},
+        RefusalCase{"PREPARE TRANSACTION 'x'", "two-phase", 1, 1},
+        RefusalCase{"SAVEPOINT a", "SAVEPOINT", 1, 1}, RefusalCase{"DISCARD ALL", "session", 1, 1},
+        RefusalCase{"SET standard_conforming_strings = off", "standard_conforming", 1, 1}));
 
 TEST(ParserRefusal, a_psql_command_is_explained) {
   try {
@@ -203,7 +206,8 @@ TEST(ParserFile, an_explicit_transaction_is_one_job) {
 
 TEST(ParserFile, a_temporary_table_keeps_its_users_together) {
   const auto units = parse_file(
-      "CREATE TABLE a (x int); CREATE TEMP TABLE tmp (y int); ANALYZE a; INSERT INTO a SELECT y FROM "
+      "CREATE TABLE a (x int); CREATE TEMP TABLE tmp (y int); ANALYZE a; INSERT INTO a SELECT y "
+      "FROM "
       "tmp; DROP TABLE b;");
   ASSERT_EQ(units.size(), 3U);
   EXPECT_EQ(units[1].statements.size(), 3U);

@@ -92,8 +92,8 @@ TEST_F(PgSession, notifications_arrive_and_nulls_travel) {
   const auto taken = session.take_notifications();
   ASSERT_EQ(taken.size(), 1U);
   EXPECT_EQ(taken[0].payload, "x");
-  const auto rows = session.statement("SELECT $1::text AS a, $2::text AS b",
-                                      pg::Params::of(std::nullopt, "y"));
+  const auto rows =
+      session.statement("SELECT $1::text AS a, $2::text AS b", pg::Params::of(std::nullopt, "y"));
   EXPECT_TRUE(rows.front().null("a"));
   EXPECT_EQ(rows.front().text("b"), "y");
 }

@@ -21,7 +21,8 @@ TEST(Sqlstate, says_what_may_be_done) {
 
 TEST(Report, takes_the_fields_apart) {
   const auto report = report_from(
-      "ERROR:  could not create unique index \"i\"\nDETAIL:  Key (a)=(1) is duplicated.\nHINT:  Look.\n"
+      "ERROR:  could not create unique index \"i\"\nDETAIL:  Key (a)=(1) is duplicated.\nHINT:  "
+      "Look.\n"
       "CONTEXT:  SQL statement \"x\"\nPL/pgSQL function f() line 1\n",
       "23505", "CREATE UNIQUE INDEX i ON t (a)");
   EXPECT_EQ(report.message, "could not create unique index \"i\"");
@@ -34,9 +35,10 @@ TEST(Report, takes_the_fields_apart) {
 TEST(Report, finds_the_position_in_a_line_that_libpq_cut) {
   const std::string pad(100, ' ');
   const std::string sql = "ALTER TABLE t\n ADD a int," + pad + "ADD é nope," + pad + "ADD c int";
-  const auto report = report_from("ERROR:  type \"nope\" does not exist\nLINE 2: ...       ADD é nope,"
-                                  "                  ...\n                        ^\n",
-                                  "42704", sql);
+  const auto report = report_from(
+      "ERROR:  type \"nope\" does not exist\nLINE 2: ...       ADD é nope,"
+      "                  ...\n                        ^\n",
+      "42704", sql);
   EXPECT_EQ(report.position, characters(sql, sql.find("nope")) + 1);
 }
 

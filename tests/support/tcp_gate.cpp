@@ -21,30 +21,32 @@ struct TcpGate::Line : std::enable_shared_from_this<Line> {
   }
 
   void from_client() {
-    client.async_read_some(asio::buffer(up), [self = shared_from_this()](auto failed, std::size_t n) {
-      if (failed) return self->close();
-      const std::string_view sent(self->up.data(), n);
-      if (sent.find("COMMIT") != std::string_view::npos && self->gate.armed_.exchange(false))
-        self->swallow = true;
-      boost::system::error_code broken;
-      asio::write(self->server, asio::buffer(self->up, n), broken);
-      if (broken) return self->close();
-      self->from_client();
-    });
+    client.async_read_some(
+        asio::buffer(up), [self = shared_from_this()](auto failed, std::size_t n) {
+          if (failed) return self->close();
+          const std::string_view sent(self->up.data(), n);
+          if (sent.find("COMMIT") != std::string_view::npos && self->gate.armed_.exchange(false))
+            self->swallow = true;
+          boost::system::error_code broken;
+          asio::write(self->server, asio::buffer(self->up, n), broken);
+          if (broken) return self->close();
+          self->from_client();
+        });
   }
 
   void from_server() {
-    server.async_read_some(asio::buffer(down), [self = shared_from_this()](auto failed, std::size_t n) {
-      if (failed) return self->close();
-      if (self->swallow) {
-        ++self->gate.cuts_;
-        return self->close();
-      }
-      boost::system::error_code broken;
-      asio::write(self->client, asio::buffer(self->down, n), broken);
-      if (broken) return self->close();
-      self->from_server();
-    });
+    server.async_read_some(asio::buffer(down),
+                           [self = shared_from_this()](auto failed, std::size_t n) {
+                             if (failed) return self->close();
+                             if (self->swallow) {
+                               ++self->gate.cuts_;
+                               return self->close();
+                             }
+                             boost::system::error_code broken;
+                             asio::write(self->client, asio::buffer(self->down, n), broken);
+                             if (broken) return self->close();
+                             self->from_server();
+                           });
   }
 
   void close() {

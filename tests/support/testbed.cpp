@@ -78,13 +78,15 @@ pg::Dsn DatabaseTest::dsn(const std::string& role) const {
 }
 
 std::string DatabaseTest::value(const std::string& sql) {
-  if (admin_->broken()) admin_ = std::make_unique<pg::Session>(server().dsn(database_), "test", 30000);
+  if (admin_->broken())
+    admin_ = std::make_unique<pg::Session>(server().dsn(database_), "test", 30000);
   const auto rows = admin_->script("SELECT (" + sql + ")::text AS value");
   return rows.empty() ? "" : rows.front().text("value");
 }
 
 void DatabaseTest::execute(const std::string& sql) {
-  if (admin_->broken()) admin_ = std::make_unique<pg::Session>(server().dsn(database_), "test", 30000);
+  if (admin_->broken())
+    admin_ = std::make_unique<pg::Session>(server().dsn(database_), "test", 30000);
   admin_->script(sql);
 }
 
@@ -95,7 +97,8 @@ JobId DatabaseTest::submit(const std::string& sql, const client::ApplyOptions& o
   return client_->submit(sql, options).id;
 }
 
-std::vector<JobId> DatabaseTest::apply(const std::string& text, const client::ApplyOptions& options) {
+std::vector<JobId> DatabaseTest::apply(const std::string& text,
+                                       const client::ApplyOptions& options) {
   if (!client_) client_ = std::make_unique<client::Client>(dsn());
   std::vector<JobId> ids;
   for (const auto& job : client_->apply({{"test.sql", text}}, options)) ids.push_back(job.id);
@@ -153,8 +156,8 @@ service::Service& DatabaseTest::start_workers(
 WorkerProcess::WorkerProcess(const pg::Dsn& dsn, const std::string& testpoint,
                              const std::vector<std::string>& more)
     : log_file_(temporary_file()) {
-  std::vector<std::string> words = {LOCKKEEPER_BINARY, "work", "--no-metrics", "--workers", "2",
-                                    "--dsn", dsn.conninfo()};
+  std::vector<std::string> words = {
+      LOCKKEEPER_BINARY, "work", "--no-metrics", "--workers", "2", "--dsn", dsn.conninfo()};
   words.insert(words.end(), more.begin(), more.end());
   ChildOptions options;
   options.stdout_file = options.stderr_file = log_file_;

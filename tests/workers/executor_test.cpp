@@ -50,15 +50,19 @@ TEST_F(Executor, a_statement_cannot_switch_the_lock_timeout_off_for_the_next) {
   pg::Session holder(dsn(), "test");
   holder.script("BEGIN; LOCK TABLE t");
   start_workers(2, [](auto& settings) { settings.tries_most = 2; });
-  const auto job = apply("BEGIN; SET LOCAL lock_timeout = 0; SELECT set_config('lock_timeout', '0', true); "
-                         "ALTER TABLE t ADD b int; COMMIT").front();
+  const auto job =
+      apply(
+          "BEGIN; SET LOCAL lock_timeout = 0; SELECT set_config('lock_timeout', '0', true); "
+          "ALTER TABLE t ADD b int; COMMIT")
+          .front();
   EXPECT_EQ(end_of(job), "cancelled");
   EXPECT_EQ(error_of(job), "55P03");
 }
 
 TEST_F(Executor, the_rest_of_a_batch_falls_with_a_job_unless_it_is_to_go_on) {
   start_workers();
-  const auto jobs = apply("CREATE TABLE a (x int); ALTER TABLE nope ADD y int; CREATE TABLE b (x int)");
+  const auto jobs =
+      apply("CREATE TABLE a (x int); ALTER TABLE nope ADD y int; CREATE TABLE b (x int)");
   EXPECT_EQ(ends_of(jobs), (std::vector<std::string>{"synced", "cancelled", "cancelled"}));
   EXPECT_EQ(error_of(jobs[1]), "42P01");
   EXPECT_EQ(error_of(jobs[2]), "57014");
@@ -70,7 +74,8 @@ TEST_F(Executor, the_rest_of_a_batch_falls_with_a_job_unless_it_is_to_go_on) {
 
 TEST_F(Executor, a_transaction_of_a_file_is_all_or_nothing) {
   start_workers();
-  const auto job = apply("BEGIN; CREATE TABLE a (x int); ALTER TABLE nope ADD y int; COMMIT").front();
+  const auto job =
+      apply("BEGIN; CREATE TABLE a (x int); ALTER TABLE nope ADD y int; COMMIT").front();
   EXPECT_EQ(end_of(job), "cancelled");
   EXPECT_EQ(value("SELECT to_regclass('a')"), "");
 }
@@ -78,7 +83,8 @@ TEST_F(Executor, a_transaction_of_a_file_is_all_or_nothing) {
 TEST_F(Executor, temporary_tables_serve_their_job_and_leave_nothing_behind) {
   start_workers(1);
   const auto jobs = apply(
-      "CREATE TABLE t (a int); CREATE TEMP TABLE tmp AS SELECT 7 AS a; INSERT INTO t SELECT a FROM tmp;"
+      "CREATE TABLE t (a int); CREATE TEMP TABLE tmp AS SELECT 7 AS a; INSERT INTO t SELECT a FROM "
+      "tmp;"
       "SET search_path = nowhere; SELECT 1; RESET search_path; CREATE TABLE u (a int)");
   for (const auto& state : ends_of(jobs)) EXPECT_EQ(state, "synced");
   EXPECT_EQ(value("SELECT a FROM t"), "7");
@@ -91,9 +97,10 @@ TEST_F(Executor, temporary_tables_serve_their_job_and_leave_nothing_behind) {
 
 TEST_F(Executor, settings_of_the_file_hold_for_its_jobs_and_only_for_them) {
   start_workers(1);
-  const auto jobs = apply("SET TimeZone = 'Asia/Tokyo'; CREATE TABLE t (at timestamptz DEFAULT "
-                          "'2026-01-01 00:00:00'); RESET TimeZone; CREATE TABLE u (at timestamptz "
-                          "DEFAULT '2026-01-01 00:00:00')");
+  const auto jobs = apply(
+      "SET TimeZone = 'Asia/Tokyo'; CREATE TABLE t (at timestamptz DEFAULT "
+      "'2026-01-01 00:00:00'); RESET TimeZone; CREATE TABLE u (at timestamptz "
+      "DEFAULT '2026-01-01 00:00:00')");
   ends_of(jobs);
   as_owner("SET TimeZone = 'UTC'; INSERT INTO t DEFAULT VALUES; INSERT INTO u DEFAULT VALUES");
   EXPECT_EQ(value("SELECT extract(epoch FROM u.at - t.at)::int FROM t, u"), "32400");
@@ -102,15 +109,17 @@ TEST_F(Executor, settings_of_the_file_hold_for_its_jobs_and_only_for_them) {
 TEST_F(Executor, what_cannot_be_in_a_transaction_runs_outside_of_one) {
   as_owner("CREATE TABLE t (a int)");
   start_workers();
-  const auto jobs = apply("CREATE INDEX CONCURRENTLY i ON t (a); VACUUM t; REINDEX INDEX CONCURRENTLY i; "
-                          "DROP INDEX CONCURRENTLY i");
+  const auto jobs = apply(
+      "CREATE INDEX CONCURRENTLY i ON t (a); VACUUM t; REINDEX INDEX CONCURRENTLY i; "
+      "DROP INDEX CONCURRENTLY i");
   EXPECT_EQ(ends_of(jobs), (std::vector<std::string>(4, "synced")));
   EXPECT_EQ(value("SELECT to_regclass('i')"), "");
 }
 
 TEST_F(Executor, code_that_commits_by_itself_is_found_out_and_run_outside) {
-  as_owner("CREATE TABLE t (a int); CREATE PROCEDURE p() LANGUAGE plpgsql AS 'BEGIN INSERT INTO t "
-           "VALUES (1); COMMIT; INSERT INTO t VALUES (2); COMMIT; END'");
+  as_owner(
+      "CREATE TABLE t (a int); CREATE PROCEDURE p() LANGUAGE plpgsql AS 'BEGIN INSERT INTO t "
+      "VALUES (1); COMMIT; INSERT INTO t VALUES (2); COMMIT; END'");
   start_workers();
   EXPECT_EQ(end_of(submit("CALL p()")), "synced");
   EXPECT_EQ(value("SELECT count(*) FROM t"), "2");
@@ -129,12 +138,16 @@ TEST_F(Executor, promise_7_a_running_statement_is_stopped_by_a_cancel) {
   as_owner("CREATE TABLE t (a int)");
   start_workers();
   const auto job = apply("BEGIN; ALTER TABLE t ADD b int; SELECT pg_sleep(60); COMMIT").front();
-  await("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE "
-        "'SELECT pg_sleep%' AND state = 'active'", "1");
+  await(
+      "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE "
+      "'SELECT pg_sleep%' AND state = 'active'",
+      "1");
   EXPECT_EQ(value("SELECT lockkeeper.cancel(" + job.str() + ")"), "cancelling");
   EXPECT_EQ(end_of(job), "cancelled");
   EXPECT_EQ(error_of(job), "57014");
-  EXPECT_EQ(value("SELECT count(*) FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0"), "1");
+  EXPECT_EQ(
+      value("SELECT count(*) FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0"),
+      "1");
 }
 
 TEST_F(Executor, promise_7_a_concurrent_index_that_waits_is_cancelled_without_a_trace) {
@@ -145,7 +158,10 @@ TEST_F(Executor, promise_7_a_concurrent_index_that_waits_is_cancelled_without_a_
   const auto job = submit("CREATE INDEX CONCURRENTLY i ON t (a)");
   await("SELECT count(*) FROM pg_stat_progress_create_index", "1");
   value("SELECT lockkeeper.cancel(" + job.str() + ")");
-  await("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONC%' AND state = 'active'", "0");
+  await(
+      "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONC%' AND state = "
+      "'active'",
+      "0");
   // The invalid index is dropped concurrently, which waits for the old transaction too.
   old.script("COMMIT");
   EXPECT_EQ(end_of(job), "cancelled");
@@ -160,8 +176,9 @@ TEST_F(Executor, an_enum_value_can_be_used_by_the_next_job_of_the_file) {
 }
 
 TEST_F(Executor, a_deferred_constraint_fails_the_job_and_not_the_queue) {
-  as_owner("CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (p int REFERENCES p DEFERRABLE "
-           "INITIALLY DEFERRED)");
+  as_owner(
+      "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (p int REFERENCES p DEFERRABLE "
+      "INITIALLY DEFERRED)");
   start_workers();
   const auto job = submit("INSERT INTO c VALUES (1)");
   EXPECT_EQ(end_of(job), "cancelled");

@@ -9,12 +9,15 @@ class Role : public DatabaseTest {
   void SetUp() override {
     DatabaseTest::SetUp();
     try {
-      execute("CREATE ROLE plain LOGIN; CREATE ROLE plain_group; GRANT plain_group TO plain; GRANT plain TO keeper");
+      execute(
+          "CREATE ROLE plain LOGIN; CREATE ROLE plain_group; GRANT plain_group TO plain; GRANT "
+          "plain TO keeper");
     } catch (const Error&) {
       // Roles belong to the server: an earlier test of this process made them.
     }
-    as_owner("CREATE SCHEMA own; CREATE TABLE secret (a int); INSERT INTO secret VALUES (42);"
-             "SELECT lockkeeper.grant_use('plain')");
+    as_owner(
+        "CREATE SCHEMA own; CREATE TABLE secret (a int); INSERT INTO secret VALUES (42);"
+        "SELECT lockkeeper.grant_use('plain')");
     execute("ALTER SCHEMA own OWNER TO plain");
     start_workers();
   }
@@ -32,9 +35,9 @@ TEST_F(Role, what_it_may_do_the_job_may_and_it_owns_what_it_makes) {
 
 TEST_F(Role, promise_12_what_it_may_not_do_the_job_may_not) {
   for (const char* sql :
-       {"ALTER TABLE secret ADD b int", "DROP TABLE secret", "CREATE TABLE own.c AS SELECT * FROM secret",
-        "CREATE INDEX CONCURRENTLY ON secret (a)", "VACUUM FULL lockkeeper_nothing",
-        "DO $$ BEGIN DROP TABLE secret; END $$"}) {
+       {"ALTER TABLE secret ADD b int", "DROP TABLE secret",
+        "CREATE TABLE own.c AS SELECT * FROM secret", "CREATE INDEX CONCURRENTLY ON secret (a)",
+        "VACUUM FULL lockkeeper_nothing", "DO $$ BEGIN DROP TABLE secret; END $$"}) {
     const auto job = submit_as_plain(sql);
     EXPECT_EQ(end_of(job), "cancelled") << sql;
   }
@@ -52,17 +55,20 @@ TEST_F(Role, promise_12_no_code_of_the_role_can_become_the_worker) {
         "DO $$ BEGIN SET ROLE keeper; DROP TABLE public.secret; END $$",
         "DO $$ BEGIN SET LOCAL SESSION AUTHORIZATION DEFAULT; DROP TABLE public.secret; END $$",
         "DO $$ BEGIN PERFORM set_config('role', 'none', false); DROP TABLE public.secret; END $$",
-        "DO $$ BEGIN COMMIT; RESET ROLE; DROP TABLE public.secret; END $$",
-        "SELECT own.evil()", "CREATE TABLE own.e (a int DEFAULT own.evil())",
+        "DO $$ BEGIN COMMIT; RESET ROLE; DROP TABLE public.secret; END $$", "SELECT own.evil()",
+        "CREATE TABLE own.e (a int DEFAULT own.evil())",
         "ALTER TABLE own.e ADD b int DEFAULT own.evil()",
         "ALTER FUNCTION pg_temp.lockkeeper_run(text) SECURITY INVOKER"})
     end_of(submit_as_plain(sql));
   // A deferred trigger fires at the end of the transaction; it must not fire as the worker.
-  const auto deferred = client.apply(
-      {{"", "CREATE TABLE own.d (a int); CREATE FUNCTION own.late() RETURNS trigger LANGUAGE plpgsql AS $$ "
-            "BEGIN RESET ROLE; DROP TABLE public.secret; RETURN NULL; END $$; CREATE CONSTRAINT TRIGGER l "
-            "AFTER INSERT ON own.d DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION own.late(); "
-            "INSERT INTO own.d VALUES (1)"}});
+  const auto deferred = client.apply({{"",
+                                       "CREATE TABLE own.d (a int); CREATE FUNCTION own.late() "
+                                       "RETURNS trigger LANGUAGE plpgsql AS $$ "
+                                       "BEGIN RESET ROLE; DROP TABLE public.secret; RETURN NULL; "
+                                       "END $$; CREATE CONSTRAINT TRIGGER l "
+                                       "AFTER INSERT ON own.d DEFERRABLE INITIALLY DEFERRED FOR "
+                                       "EACH ROW EXECUTE FUNCTION own.late(); "
+                                       "INSERT INTO own.d VALUES (1)"}});
   end_of(deferred.back().id);
   EXPECT_EQ(value("SELECT to_regclass('public.secret')"), "secret");
 }
@@ -70,8 +76,10 @@ TEST_F(Role, promise_12_no_code_of_the_role_can_become_the_worker) {
 TEST_F(Role, promise_12_a_forged_specification_gains_nothing) {
   pg::Session plain(dsn("plain"), "test");
   const auto rows = plain.statement(
-      "SELECT id FROM lockkeeper.enqueue('[{\"action\": \"x\", \"statements\": [\"DO $$ BEGIN RESET ROLE; "
-      "DROP TABLE public.secret; END $$\"], \"refs\": [], \"transactional\": false, \"opaque\": false, "
+      "SELECT id FROM lockkeeper.enqueue('[{\"action\": \"x\", \"statements\": [\"DO $$ BEGIN "
+      "RESET ROLE; "
+      "DROP TABLE public.secret; END $$\"], \"refs\": [], \"transactional\": false, \"opaque\": "
+      "false, "
       "\"search_path\": \"public\", \"role\": \"keeper\"}]', '{}')");
   const JobId job{rows.front().integer("id")};
   EXPECT_EQ(end_of(job), "cancelled");
@@ -84,7 +92,8 @@ TEST_F(Role, a_worker_that_may_not_act_as_the_role_says_how_to_let_it) {
   const JobId job{std::stoll(value("SELECT lockkeeper.submit('CREATE TABLE x (a int)')"))};
   EXPECT_EQ(end_of(job), "cancelled");  // It came from the superuser.
   EXPECT_EQ(error_of(job), "42501");
-  EXPECT_EQ(error_of(job, "hint"), "the worker's role must be a member of it: GRANT \"postgres\" TO \"keeper\"");
+  EXPECT_EQ(error_of(job, "hint"),
+            "the worker's role must be a member of it: GRANT \"postgres\" TO \"keeper\"");
 }
 
 TEST_F(Role, a_role_that_was_set_is_the_one_that_counts) {
@@ -93,7 +102,8 @@ TEST_F(Role, a_role_that_was_set_is_the_one_that_counts) {
   execute("GRANT plain_group TO keeper; SELECT lockkeeper.grant_use('plain_group')");
   plain.statement("SELECT lockkeeper.submit('SELECT 1')");
   EXPECT_EQ(value("SELECT role FROM (SELECT role FROM lockkeeper.jobs UNION ALL SELECT role FROM "
-                  "lockkeeper.history) x"), "plain_group");
+                  "lockkeeper.history) x"),
+            "plain_group");
 }
 
 TEST_F(Role, the_tables_of_the_queue_are_closed_and_others_jobs_cannot_be_cancelled) {

@@ -1,0 +1,165 @@
+// The commands as a user types them: what they print, and their exit codes.
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "support/testbed.hpp"
+
+namespace lockkeeper::test {
+namespace {
+
+using Json = nlohmann::json;
+
+class Cli : public DatabaseTest {
+ protected:
+  Ran lk(std::vector<std::string> words, const std::string& input = {}) {
+    return run_command(words, input, {"LOCKKEEPER_DSN=" + dsn().conninfo()});
+  }
+};
+
+TEST_F(Cli, submit_gives_the_job_and_wait_its_end) {
+  start_workers();
+  const auto plain = lk({"submit", "CREATE TABLE t (a int)"});
+  EXPECT_EQ(plain.code, 0) << plain.err;
+  EXPECT_EQ(plain.out, "job 1\n");
+  const auto waited = lk({"submit", "--wait", "ALTER TABLE t ADD b int"});
+  EXPECT_EQ(waited.code, 0) << waited.err;
+  EXPECT_NE(waited.out.find("synced"), std::string::npos);
+  const auto failed = lk({"submit", "-w", "ALTER TABLE nope ADD b int"});
+  EXPECT_EQ(failed.code, 1);
+  EXPECT_NE(failed.err.find("relation \"nope\" does not exist (42P01)"), std::string::npos)
+      << failed.err;
+}
+
+TEST_F(Cli, promise_13_bad_input_shows_the_place_and_queues_nothing) {
+  const auto ran = lk({"submit", "ALTER TABEL t ADD b int"});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_EQ(ran.err,
+            "1:7: error: syntax error at or near \"TABEL\" (42601)\n  ALTER TABEL t ADD b int\n    "
+            "    ^\n");
+  TemporaryDirectory folder;
+  std::ofstream(folder.path() + "/1.sql") << "CREATE TABLE good (a int);";
+  std::ofstream(folder.path() + "/2.sql") << "SELECT 1;\n\nCREATE TABLE bad (a int,);";
+  const auto files = lk({"apply", folder.path()});
+  EXPECT_EQ(files.code, 2);
+  EXPECT_NE(files.err.find("/2.sql:3:25: error"), std::string::npos) << files.err;
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_job"), "0");
+}
+
+TEST_F(Cli, apply_takes_files_directories_and_standard_input) {
+  start_workers();
+  TemporaryDirectory folder;
+  std::ofstream(folder.path() + "/2_b.sql") << "ALTER TABLE t ADD b int;";
+  std::ofstream(folder.path() + "/1_a.sql") << "\xEF\xBB\xBF"
+                                               "CREATE TABLE t (a int);";
+  std::ofstream(folder.path() + "/notes.txt") << "not sql";
+  EXPECT_EQ(lk({"apply", "--wait", folder.path()}).code, 0);
+  EXPECT_EQ(lk({"apply", "-w", "-"}, "ALTER TABLE t ADD c int; ALTER TABLE t ADD d int").code, 0);
+  EXPECT_EQ(
+      value("SELECT count(*) FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0"),
+      "4");
+  EXPECT_EQ(lk({"apply", "-w", "-"}, "-- nothing\n").out, "nothing to do\n");
+  EXPECT_EQ(lk({"apply", "/nowhere/x.sql"}).code, 2);
+}
+
+TEST_F(Cli, single_transaction_is_all_or_nothing) {
+  start_workers();
+  EXPECT_EQ(
+      lk({"apply", "-w", "-1", "-"}, "CREATE TABLE t (a int); ALTER TABLE nope ADD b int").code, 1);
+  EXPECT_EQ(value("SELECT to_regclass('t')"), "");
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_history"), "1");
+}
+
+TEST_F(Cli, a_key_is_submitted_once) {
+  EXPECT_EQ(lk({"submit", "--key", "k", "CREATE TABLE t (a int)"}).out, "job 1\n");
+  EXPECT_EQ(lk({"submit", "--key", "k", "CREATE TABLE t (a int)"}).out,
+            "job 1 (submitted before with this key)\n");
+}
+
+TEST_F(Cli, jobs_show_cancel_and_history_agree_with_the_tables) {
+  as_owner("CREATE TABLE t (a int)");
+  lk({"submit", "ALTER TABLE t ADD b int"});
+  lk({"submit", "ALTER TABLE t ADD c int"});
+  const auto jobs = Json::parse(lk({"jobs", "--json"}).out);
+  ASSERT_EQ(jobs.size(), 2U);
+  EXPECT_EQ(jobs[1]["dependency_id"], 1);
+  EXPECT_EQ(jobs[1]["objects"], Json::array({"relation:public.t"}));
+  EXPECT_NE(lk({"jobs"}).out.find("job 1"), std::string::npos);
+  EXPECT_EQ(lk({"cancel", "2"}).out, "job 2 cancelled\n");
+  EXPECT_EQ(lk({"cancel", "77"}).code, 1);
+  EXPECT_EQ(Json::parse(lk({"show", "2", "--json"}).out)["state"], "cancelled");
+  EXPECT_NE(lk({"show", "1"}).out.find("ALTER TABLE t ADD b int"), std::string::npos);
+  EXPECT_EQ(lk({"show", "77"}).code, 1);
+  EXPECT_EQ(Json::parse(lk({"history", "--json"}).out)[0]["error"]["sqlstate"], "57014");
+  start_workers();
+  EXPECT_EQ(lk({"watch", "1"}).code, 0);
+  EXPECT_EQ(lk({"watch", "--until-empty"}).code, 0);
+  EXPECT_EQ(lk({"jobs"}).out, "no unfinished jobs\n");
+}
+
+TEST_F(Cli, plan_says_what_would_happen_and_changes_nothing) {
+  as_owner("CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE t (a int)");
+  lk({"submit", "ALTER TABLE p ADD x int"});
+  const auto ran =
+      lk({"plan", "--json", "ALTER TABLE t ALTER a TYPE bigint, ADD p int REFERENCES p"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const auto plan = Json::parse(ran.out)[0];
+  EXPECT_EQ(plan["action"], "alter table");
+  EXPECT_EQ(plan["locks"][0]["lock"], "ACCESS EXCLUSIVE");
+  EXPECT_EQ(plan["locks"][0]["rewrites"], true);
+  EXPECT_EQ(plan["waits_for"][0]["job"], 1);
+  EXPECT_NE(lk({"plan", "ALTER TABLE t ADD b int"}).out.find("ACCESS EXCLUSIVE"),
+            std::string::npos);
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_job"), "1");
+}
+
+TEST_F(Cli, words_that_it_does_not_know_are_told) {
+  EXPECT_EQ(lk({"sumbit", "x"}).code, 2);
+  EXPECT_EQ(lk({"submit"}).code, 2);
+  EXPECT_EQ(lk({"submit", "--prioritty", "high", "SELECT 1"}).code, 2);
+  EXPECT_EQ(lk({"submit", "--priority", "urgent", "SELECT 1"}).code, 2);
+  EXPECT_EQ(lk({"show", "abc"}).code, 2);
+  EXPECT_EQ(lk({}).code, 2);
+  for (const char* command : {"migrate", "submit", "apply", "plan", "jobs", "show", "watch",
+                              "cancel", "history", "work", "dev", "version", "completion"}) {
+    const auto help = lk({command, "--help"});
+    EXPECT_EQ(help.code, 0) << command;
+    EXPECT_NE(help.out.find("Example:"), std::string::npos) << command;
+  }
+}
+
+TEST_F(Cli, a_server_that_is_not_there_is_told_in_few_words) {
+  const auto ran = run_command({"jobs", "--dsn", "host=/nowhere dbname=x"});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_NE(ran.err.find("hint: set --dsn"), std::string::npos) << ran.err;
+  EXPECT_EQ(run_command({"jobs", "--dsn", "nonsense=1"}).code, 2);
+}
+
+TEST_F(Cli, completion_knows_every_command_and_option) {
+  const auto script = lk({"completion", "bash"}).out;
+  for (const char* word : {"history", "--as-barrier", "--single-transaction", "--until-empty"})
+    EXPECT_NE(script.find(word), std::string::npos) << word;
+  EXPECT_EQ(run_to_end({"bash", "-c",
+                        script + "\nCOMP_WORDS=(lockkeeper his); COMP_CWORD=1; _lockkeeper; "
+                                 "echo \"${COMPREPLY[@]}\""}),
+            "history\n");
+}
+
+TEST_F(Cli, a_statement_newer_than_the_grammar_is_refused_with_that_reason) {
+  // Any server newer than the grammar will do; without one there is nothing to see.
+  pg::Session session(dsn(), "test");
+  if (session.server_version() / 10000 <= 15)
+    GTEST_SKIP() << "the server is not newer than the grammar";
+  as_owner("CREATE TABLE t (a int, b int)");
+  const std::string sql =
+      "MERGE INTO t USING t AS s ON t.a = s.a WHEN NOT MATCHED BY SOURCE THEN DELETE";
+  if (session.server_version() < 170000) GTEST_SKIP() << "needs a form of PostgreSQL 17";
+  const auto ran = lk({"submit", sql});
+  if (ran.code == 0) GTEST_SKIP() << "the grammar knows it";
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_NE(ran.err.find("newer than the grammar"), std::string::npos) << ran.err;
+  start_workers();
+  EXPECT_EQ(lk({"submit", "--wait", "--as-barrier", sql}).code, 0);
+}
+
+}  // namespace
+}  // namespace lockkeeper::test

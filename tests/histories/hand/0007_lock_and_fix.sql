@@ -1,0 +1,10 @@
+BEGIN;
+LOCK TABLE app.customers IN SHARE ROW EXCLUSIVE MODE;
+UPDATE app.customers SET "Full Name" = 'nobody' WHERE "Full Name" IS NULL;
+ALTER TABLE app.customers ALTER COLUMN "Full Name" SET NOT NULL;
+SAVEPOINT s1;
+ALTER TABLE app.customers ADD COLUMN oops int;
+ROLLBACK TO SAVEPOINT s1;
+RELEASE SAVEPOINT s1;
+ALTER TABLE app.customers RENAME COLUMN "Full Name" TO full_name;
+END;

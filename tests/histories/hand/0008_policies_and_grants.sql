@@ -1,0 +1,11 @@
+CREATE ROLE lk_reader_of_history;
+GRANT USAGE ON SCHEMA app TO lk_reader_of_history;
+GRANT SELECT ON ALL TABLES IN SCHEMA app TO lk_reader_of_history;
+GRANT SELECT (id, email) ON app.customers TO lk_reader_of_history;
+ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT SELECT ON TABLES TO lk_reader_of_history;
+ALTER TABLE app.customers ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON app.customers FOR SELECT TO lk_reader_of_history USING (tier < 3);
+ALTER POLICY own ON app.customers USING (tier < 4);
+REVOKE SELECT ON app.import_log FROM lk_reader_of_history;
+DROP OWNED BY lk_reader_of_history;
+DROP ROLE lk_reader_of_history;

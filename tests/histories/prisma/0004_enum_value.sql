@@ -1,0 +1,2 @@
+-- AlterEnum
+ALTER TYPE "prisma"."Role" ADD VALUE 'GUEST';

@@ -1,0 +1,23 @@
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+
+CREATE SCHEMA rails;
+CREATE FUNCTION rails.later() RETURNS integer LANGUAGE sql AS $$ SELECT count(*)::int FROM rails.not_yet $$;
+SET default_tablespace = '';
+SET default_table_access_method = heap;
+CREATE TABLE rails.not_yet (id bigint NOT NULL, name character varying, data json);
+CREATE SEQUENCE rails.not_yet_id_seq START WITH 1 INCREMENT BY 1 NO MINVALUE NO MAXVALUE CACHE 1;
+ALTER SEQUENCE rails.not_yet_id_seq OWNED BY rails.not_yet.id;
+ALTER TABLE ONLY rails.not_yet ALTER COLUMN id SET DEFAULT nextval('rails.not_yet_id_seq'::regclass);
+ALTER TABLE ONLY rails.not_yet ADD CONSTRAINT not_yet_pkey PRIMARY KEY (id);
+CREATE INDEX index_not_yet_on_name ON rails.not_yet USING btree (name);
+SET search_path TO rails, public;
+INSERT INTO not_yet (name) VALUES ('20260101000000'), ('20260102000000');
