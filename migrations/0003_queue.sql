@@ -167,10 +167,9 @@ DECLARE
 BEGIN
     FOR job IN DELETE FROM lockkeeper.ddl_job WHERE id = ANY (ended) RETURNING * LOOP
         made := NULL;
-        SELECT coalesce(array_agg(object ORDER BY exclusive DESC, object), '{}') INTO touched
+        SELECT coalesce(array_agg(object ORDER BY object), '{}') INTO touched
           FROM lockkeeper.ddl_job_footprint
-         WHERE job_id = job.id AND object <> 'database' AND object NOT LIKE 'batch:%'
-           AND (exclusive OR object NOT LIKE 'schema:%');
+         WHERE job_id = job.id AND exclusive AND object NOT LIKE 'batch:%';
         -- The version row is locked last: from here to the commit all changes of the schema follow
         -- each other, so this stretch is kept short. Only one job at a time ends well.
         IF final = 'synced' THEN

@@ -15,7 +15,7 @@ std::string line_of(const Json& job, bool with_time) {
   const std::string time = with_time || client::is_final_state(cell(job["state"]))
                                ? duration(job["seconds"].get<double>())
                                : "";
-  return fmt::format("job {:<5} {:<22} {:<16} {:>9}  {}", job["id"].get<long>(), state_words(job),
+  return fmt::format("job {:<5} {:<27} {:<16} {:>9}  {}", job["id"].get<long>(), state_words(job),
                      cell(job["action"]), time, one_line(cell(job["statement"])));
 }
 

@@ -28,10 +28,10 @@ struct WorkWords {
   bool no_metrics = false;
 };
 
-void add_work_options(CLI::App& command, Context& context,
-                      const std::shared_ptr<WorkWords>& words) {
+void add_work_options(CLI::App& command, Context& context, const std::shared_ptr<WorkWords>& words,
+                      int workers_least) {
   command.add_option("-j,--workers", context.work.workers, "Worker threads for each database")
-      ->check(CLI::Range(1, 256))
+      ->check(CLI::Range(workers_least, 256))
       ->envname("LOCKKEEPER_WORKERS")
       ->capture_default_str();
   command
@@ -169,7 +169,7 @@ void add_work(CLI::App& app, Context& context) {
   const auto words = std::make_shared<WorkWords>();
   command->add_option("-d,--dsn", words->dsns, "Connection string; may be given more than once")
       ->envname("LOCKKEEPER_DSN");
-  add_work_options(*command, context, words);
+  add_work_options(*command, context, words, 1);
   command->callback(
       [&context, words] { context.action = [&context, words] { return work(context, *words); }; });
 }
@@ -179,8 +179,7 @@ void add_dev(CLI::App& app, Context& context) {
       "dev", "Run a throw-away PostgreSQL with a worker, and print its connection string");
   command->footer("Example:\n  lockkeeper dev");
   const auto words = std::make_shared<WorkWords>();
-  add_work_options(*command, context, words);
-  command->get_option("--workers")->check(CLI::Range(0, 256));
+  add_work_options(*command, context, words, 0);
   command->callback(
       [&context, words] { context.action = [&context, words] { return dev(context, *words); }; });
 }

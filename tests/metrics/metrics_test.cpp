@@ -130,7 +130,8 @@ TEST_F(Metrics, are_served_on_loopback) {
       {"bash", "-c",
        "exec 3<>/dev/tcp/127.0.0.1/$0; printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3; cat <&3",
        address.substr(address.rfind(':') + 1)});
-  EXPECT_NE(page.find("lockkeeper_jobs_ended_total{action=\"create table\""), std::string::npos) << page;
+  EXPECT_NE(page.find("lockkeeper_jobs_ended_total{action=\"create table\""), std::string::npos)
+      << page;
 }
 
 }  // namespace

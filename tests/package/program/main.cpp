@@ -1,5 +1,5 @@
-#include <client/client.hpp>
 #include <iostream>
+#include <lockkeeper/client/client.hpp>
 
 int main(int argc, char** argv) {
   lockkeeper::client::Client client(lockkeeper::pg::Dsn(argc > 1 ? argv[1] : ""));
