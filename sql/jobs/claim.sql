@@ -13,5 +13,5 @@ UPDATE lockkeeper.ddl_job AS j
       ORDER BY c.priority DESC, c.id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING j.id, j.epoch, j.action, pg_catalog.to_json(j.statements) AS statements, j.role,
           j.search_path, j.settings, j.parsed, j.transactional, j.opaque, j.unparsed_run,
-          j.outside_started, j.tries, j.error,
+          j.outside_started, j.tries, j.crashes, j.error,
           extract(epoch FROM pg_catalog.clock_timestamp() - j.submitted_at) AS waited;

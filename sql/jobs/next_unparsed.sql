@@ -2,6 +2,6 @@
 -- Row lock only, SKIP LOCKED. Caller: jobs/queue.
 SELECT j.id, j.epoch, j.action, pg_catalog.to_json(j.statements) AS statements, j.role,
        j.search_path, j.settings, j.parsed, j.transactional, j.opaque, j.unparsed_run,
-       j.outside_started, j.tries, j.error, 0 AS waited
+       j.outside_started, j.tries, j.crashes, j.error, 0 AS waited
   FROM lockkeeper.ddl_job AS j
  WHERE NOT j.parsed ORDER BY j.id LIMIT 1 FOR UPDATE SKIP LOCKED;

@@ -99,6 +99,8 @@ int watch_all(Context& context, bool until_empty) {
   auto client = context.client();
   Progress progress(false);
   std::vector<JobId> followed;
+  if (!until_empty && client.jobs(1).empty())
+    std::cerr << "no unfinished jobs; waiting for some (Ctrl-C ends)" << std::endl;
   while (true) {
     // Jobs stay on the screen until they have been seen in their last state.
     for (const auto& job : client.jobs(1000)) {

@@ -16,6 +16,7 @@ struct WorkSettings {
   std::chrono::milliseconds lock_timeout{100};  ///< of each lock of a step (promise 9)
   std::chrono::milliseconds long_lock_timeout{1800000};  ///< CONCURRENTLY: blocks nobody meanwhile
   int tries_most = 512;                       ///< retryable errors before a job is given up
+  int crashes_most = 10;                      ///< deaths of workers before a job is given up
   std::chrono::milliseconds poll{5000};       ///< the net under LISTEN/NOTIFY
   std::chrono::milliseconds liveness{400};    ///< how often lost workers are looked for
   std::chrono::milliseconds shutdown{20000};  ///< then running statements are stopped

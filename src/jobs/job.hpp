@@ -32,6 +32,7 @@ struct Job {
   bool outside_started = false;  ///< an earlier claim began the statement outside a transaction
   bool cancel_wanted = false;    ///< it was being cancelled when its worker died
   int tries = 0;
+  int crashes = 0;            ///< claims that ended with the death of their worker
   double waited_seconds = 0;  ///< from submission to this claim
 };
 

@@ -22,6 +22,7 @@ Job job_from(const pg::Row& row) {
   job.unparsed_run = row.boolean("unparsed_run");
   job.outside_started = row.boolean("outside_started");
   job.tries = static_cast<int>(row.integer("tries"));
+  job.crashes = static_cast<int>(row.integer("crashes"));
   job.waited_seconds = row.real("waited");
   if (!row.null("error"))
     job.cancel_wanted = nlohmann::json::parse(row.text("error")).value("cancel", false);

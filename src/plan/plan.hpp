@@ -49,7 +49,8 @@ const char* to_string(StepKind kind);
 struct Step {
   StepKind kind = StepKind::transaction;
   std::vector<std::string> statements;
-  std::string index;  ///< build_index: the index, quoted and qualified as far as written
+  std::string
+      index;  ///< build_index: the index, quoted, without schema; empty: the server names it
   std::string table;  ///< build_index: its table
   std::vector<TableLock> locks;
 };

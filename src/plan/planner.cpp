@@ -79,12 +79,7 @@ Plan steps_of(const parse::Unit& unit) {
     if (const auto* part = concurrent_index(unit)) {
       step.kind = StepKind::build_index;
       step.table = quoted_name(part->relation);
-      if (!part->column.empty()) {
-        // An index always lives in the schema of its table.
-        parse::ObjectRef index = part->relation;
-        index.name = part->column;
-        step.index = quoted_name(index);
-      }
+      if (!part->column.empty()) step.index = quoted(part->column);
     }
   }
   plan.steps.push_back(std::move(step));

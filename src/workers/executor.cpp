@@ -27,6 +27,15 @@ const Report kCancelled = [] {
   return report;
 }();
 
+Report given_up(const jobs::Job& job) {
+  Report report;
+  report.sqlstate = "57P02";
+  report.message = "given up: its worker or its server died " + std::to_string(job.crashes) +
+                   " times while it ran";
+  report.hint = "look at the logs of the server and of the workers, then submit it again";
+  return report;
+}
+
 // The statement ends its transaction itself, or must not be in one: our parser could not know.
 bool wants_outside(const Error& error) {
   return error.sqlstate() == "25001" || error.sqlstate() == "2D000";
@@ -61,6 +70,10 @@ std::optional<jobs::Job> Executor::run(const jobs::Job& job) {
     if (job.cancel_wanted) {
       clean_up_cancelled(job);
       end_cancelled(job, kCancelled);
+    } else if (job.crashes >= settings_.crashes_most) {
+      // Perhaps it is the job that kills them: it must not do so for ever.
+      clean_up_cancelled(job);
+      end_cancelled(job, given_up(job));
     } else if (job.transactional) {
       return run_in_transaction(job);
     } else {

@@ -47,6 +47,8 @@ bool Outside::drop_invalid(pg::Session& dressed, const std::string& before, bool
   bool dropped = false;
   for (const auto row : dressed.run(sql::workers_indexes, pg::Params::of(step_.table))) {
     if (std::find(known.begin(), known.end(), row.integer("oid")) != known.end()) continue;
+    // Somebody else's new index on the same table is none of ours.
+    if (!step_.index.empty() && row.text("quoted") != step_.index) continue;
     if (row.boolean("valid")) {
       if (built != nullptr) *built = true;
       continue;
