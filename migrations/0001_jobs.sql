@@ -37,6 +37,7 @@ CREATE TABLE lockkeeper.ddl_job (
     changes_schema boolean NOT NULL DEFAULT true,  -- makes a schema version when it ends well
     epoch         bigint NOT NULL DEFAULT 0,       -- fencing token: grows at each claim (promise 2)
     claimed_by    integer,                         -- worker session; its advisory lock = alive
+    claimed_pid   integer,                         -- backend of that session, when it claimed
     worker        text,                            -- its name, for people
     tries         integer NOT NULL DEFAULT 0,      -- failed tries that may be repeated
     retry_at      timestamptz,                     -- not before

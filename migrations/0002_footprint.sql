@@ -239,10 +239,14 @@ $$;
 -- The largest unfinished job below `job` that it must wait for; NULL: none.
 CREATE FUNCTION lockkeeper.dependency_id(job bigint) RETURNS bigint
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT max(other.job_id)
-      FROM lockkeeper.ddl_job_footprint AS mine
-      JOIN lockkeeper.ddl_job_footprint AS other
-        ON other.object = mine.object AND other.job_id < mine.job_id
-       AND (other.exclusive OR mine.exclusive)
+    SELECT max(before.job_id)
+      FROM lockkeeper.ddl_job_footprint AS mine, LATERAL (
+          (SELECT o.job_id FROM lockkeeper.ddl_job_footprint AS o
+            WHERE mine.exclusive AND o.object = mine.object AND o.job_id < mine.job_id
+            ORDER BY o.job_id DESC LIMIT 1)
+          UNION ALL
+          (SELECT o.job_id FROM lockkeeper.ddl_job_footprint AS o
+            WHERE NOT mine.exclusive AND o.object = mine.object AND o.job_id < mine.job_id
+              AND o.exclusive ORDER BY o.job_id DESC LIMIT 1)) AS before
      WHERE mine.job_id = job AND NOT mine.granted
 $$;

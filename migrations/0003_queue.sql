@@ -23,6 +23,29 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     ORDER BY 1
 $$;
 
+-- Anybody who may submit may call enqueue with anything: what a worker could not read is refused here.
+CREATE FUNCTION lockkeeper.check_specs(jobs jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    spec jsonb;
+BEGIN
+    FOR spec IN SELECT j FROM jsonb_array_elements(jobs) AS t(j) LOOP
+        IF coalesce(jsonb_typeof(spec->'statements'), '') <> 'array'
+           OR jsonb_array_length(spec->'statements') = 0
+           OR EXISTS (SELECT FROM jsonb_array_elements(spec->'statements') AS s(e)
+                       WHERE jsonb_typeof(e) <> 'string')
+           OR coalesce(jsonb_typeof(spec->'refs'), '') <> 'array'
+           OR spec->>'search_path' IS NULL OR spec->>'action' IS NULL
+           OR (NOT coalesce((spec->>'transactional')::boolean, true)
+               AND jsonb_array_length(spec->'statements') > 1)
+           OR coalesce(jsonb_typeof(spec->'settings'), 'object') <> 'object'
+           OR EXISTS (SELECT FROM jsonb_each(coalesce(spec->'settings', '{}')) AS s
+                       WHERE jsonb_typeof(s.value) <> 'string') THEN
+            RAISE EXCEPTION 'not a job specification' USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+    END LOOP;
+END $$;
+
 -- Puts parsed statements into the queue, in order, as one transaction. jobs: an array of
 -- {action, statements, refs, transactional, pool, opaque, changes_schema, search_path, settings,
 --  unparsed_run, parsed}; options: {on_error, key, priority}. More than one job makes a batch, whose
@@ -45,6 +68,7 @@ BEGIN
         RETURN QUERY SELECT k, true FROM lockkeeper.jobs_of_key(the_key) AS k;
         IF FOUND THEN RETURN; END IF;
     END IF;
+    PERFORM lockkeeper.check_specs(jobs);
     IF jsonb_array_length(jobs) > 1 THEN
         batch := nextval('lockkeeper.ddl_batch_id_seq');
     END IF;
@@ -245,7 +269,9 @@ BEGIN
         END IF;
         RETURN ended;
     END IF;
-    IF NOT (pg_has_role(acting, job.role, 'MEMBER') OR pg_has_role(acting, current_user, 'MEMBER')) THEN
+    IF NOT (pg_has_role(acting, current_user, 'MEMBER')
+            OR EXISTS (SELECT FROM pg_roles AS r
+                        WHERE r.rolname = job.role AND pg_has_role(acting, r.oid, 'MEMBER'))) THEN
         RAISE EXCEPTION 'job % belongs to role %', the_job, quote_ident(job.role)
             USING ERRCODE = 'insufficient_privilege';
     END IF;
@@ -277,11 +303,15 @@ BEGIN
              SELECT FROM pg_locks AS l
               WHERE l.locktype = 'advisory' AND l.classid = 1280014187 AND l.objsubid = 2
                 AND l.objid = j.claimed_by::bigint AND l.granted
+                AND l.pid = j.claimed_pid  -- anybody may take an advisory lock; it must be its own
                 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
          ORDER BY j.id FOR UPDATE SKIP LOCKED)
     UPDATE lockkeeper.ddl_job AS j
        SET state = 'queueing', state_since = clock_timestamp(), claimed_by = NULL,
-           epoch = j.epoch + 1, crashes = j.crashes + 1, retry_at = NULL,
+           epoch = j.epoch + 1, crashes = j.crashes + 1,
+           -- The first time at once; a job that kills its workers again and again waits longer.
+           retry_at = CASE WHEN j.crashes > 0 THEN clock_timestamp()
+                           + least(0.1 * 2 ^ j.crashes, 30) * interval '1 second' END,
            error = CASE WHEN j.state = 'cancelling'
                         THEN jsonb_build_object('sqlstate', '57014', 'message', 'cancelled while its worker died',
                                                 'cancel', true)

@@ -1,6 +1,14 @@
 -- What people see, and who may see it.  breaking: no
 INSERT INTO lockkeeper.ddl_migration (version, name) VALUES (4, 'views');
 
+-- May the caller read the text of a job of this role? Text can hold passwords.
+CREATE FUNCTION lockkeeper.may_read(of_role name) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = of_role AND pg_has_role(r.oid, 'MEMBER'))
+        OR EXISTS (SELECT FROM pg_namespace AS n WHERE n.nspname = 'lockkeeper'
+                                                  AND pg_has_role(n.nspowner, 'MEMBER'))
+$$;
+
 CREATE VIEW lockkeeper.jobs AS
 SELECT j.id, j.state::text AS state, j.schema_state::text AS schema_state, j.action,
        ARRAY(SELECT f.object FROM lockkeeper.ddl_job_footprint AS f
@@ -8,16 +16,22 @@ SELECT j.id, j.state::text AS state, j.schema_state::text AS schema_state, j.act
               ORDER BY f.object) AS objects,
        CASE WHEN j.waits > 0 THEN lockkeeper.dependency_id(j.id) END AS dependency_id,
        pg_catalog.clock_timestamp() - j.submitted_at AS age,
-       j.worker, j.role::text AS role, j.tries, j.retry_at, j.error, j.epoch, j.batch_id, j.priority, j.pool, j.key,
+       j.worker, j.role::text AS role, j.tries, j.retry_at,
+       CASE WHEN j.error IS NULL OR lockkeeper.may_read(j.role) THEN j.error
+            ELSE pg_catalog.jsonb_build_object('sqlstate', j.error->>'sqlstate') END AS error, j.epoch, j.batch_id, j.priority, j.pool, j.key,
        j.submitted_at, j.started_at, j.state_since,
-       pg_catalog.array_to_string(j.statements, E';\n') AS statement
+       CASE WHEN lockkeeper.may_read(j.role) THEN pg_catalog.array_to_string(j.statements, E';\n')
+            ELSE '(of role ' || j.role || ')' END AS statement
   FROM lockkeeper.ddl_job AS j;
 
 CREATE VIEW lockkeeper.history AS
 SELECT h.id, h.state::text AS state, h.schema_state::text AS schema_state, h.action, h.objects,
-       h.role::text AS role, h.tries, h.error, h.steps, h.schema_version, h.batch_id, h.key, h.worker,
+       h.role::text AS role, h.tries,
+       CASE WHEN h.error IS NULL OR lockkeeper.may_read(h.role) THEN h.error
+            ELSE pg_catalog.jsonb_build_object('sqlstate', h.error->>'sqlstate') END AS error, h.steps, h.schema_version, h.batch_id, h.key, h.worker,
        h.submitted_at, h.started_at, h.ended_at, h.started_at - h.submitted_at AS waited,
-       h.ended_at - h.started_at AS took, pg_catalog.array_to_string(h.statements, E';\n') AS statement
+       h.ended_at - h.started_at AS took, CASE WHEN lockkeeper.may_read(h.role) THEN pg_catalog.array_to_string(h.statements, E';\n')
+            ELSE '(of role ' || h.role || ')' END AS statement
   FROM lockkeeper.ddl_history AS h;
 
 -- Lets a role submit, see and cancel. Only for the owner of the schema.
@@ -31,7 +45,7 @@ BEGIN
         'lockkeeper.statement_settings(), lockkeeper.resolve_refs(jsonb, text[]), '
         'lockkeeper.path_schemas(text, name), lockkeeper.object_key(text, text, text), '
         'lockkeeper.find_schema(text, text, text[]), lockkeeper.conflicts_of(text[], boolean[]), '
-        'lockkeeper.dependency_id(bigint) TO %I', to_role);
+        'lockkeeper.dependency_id(bigint), lockkeeper.may_read(name) TO %I', to_role);
 END $$;
 
 -- Unfinished jobs that a job with this footprint would have to wait for, largest id first.

@@ -3,7 +3,7 @@
 -- Reads the front of the partial index ddl_job_ready, whatever the backlog. Caller: jobs/queue.
 UPDATE lockkeeper.ddl_job AS j
    SET state = 'running', state_since = pg_catalog.clock_timestamp(), epoch = j.epoch + 1,
-       claimed_by = $1::integer, worker = $2, retry_at = NULL,
+       claimed_by = $1::integer, claimed_pid = pg_catalog.pg_backend_pid(), worker = $2, retry_at = NULL,
        started_at = coalesce(j.started_at, pg_catalog.clock_timestamp())
  WHERE j.id = (
      SELECT c.id FROM lockkeeper.ddl_job AS c

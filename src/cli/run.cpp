@@ -17,6 +17,12 @@ std::string hint_for(const Error& error) {
   return {};
 }
 
+bool has_command(const CLI::App& app, const std::string& name) {
+  for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    if (command->get_name() == name) return true;
+  return false;
+}
+
 int say(const Error& error) {
   std::cerr << "error: " << error.what();
   if (!error.sqlstate().empty() && error.query() != "connect")
@@ -48,6 +54,12 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
     return context.action();
   } catch (const CLI::ParseError& error) {
+    const std::string word = argc > 1 ? argv[1] : "";
+    if (!word.empty() && word[0] != '-' && !has_command(app, word)) {
+      std::cerr << "error: there is no command \"" << word << "\"\nhint: see lockkeeper --help"
+                << std::endl;
+      return kBadInput;
+    }
     const int code = app.exit(error);
     return code == 0 ? kDone : kBadInput;
   } catch (const InputError& error) {

@@ -36,8 +36,12 @@ std::optional<std::string> json_or_null(const std::optional<Report>& error) {
 }  // namespace
 
 WorkerIdentity register_worker(pg::Session& session, const std::string& name) {
-  const auto rows = session.run(sql::jobs_register_worker);
-  return {WorkerId{rows.front().integer("id")}, name};
+  // Somebody may sit on a future id: there are enough of them.
+  for (int i = 0; i < 1000; ++i) {
+    const auto rows = session.run(sql::jobs_register_worker);
+    if (rows.front().boolean("held")) return {WorkerId{rows.front().integer("id")}, name};
+  }
+  throw Error(Retry::new_session, "somebody holds the locks of all worker ids", "55P03");
 }
 
 std::optional<Job> claim(pg::Session& session, const WorkerIdentity& worker, bool reorg_too) {

@@ -178,6 +178,23 @@ bool moves_rows(const RawStatement& raw, const std::vector<Part>& parts) {
   return false;
 }
 
+// Runs code, or leaves things in the session, that the parser cannot see.
+bool runs_code(const std::string& tag) {
+  static const std::set<std::string_view> kCode = {"DoStmt",
+                                                   "CallStmt",
+                                                   "ExecuteStmt",
+                                                   "FetchStmt",
+                                                   "InsertStmt",
+                                                   "UpdateStmt",
+                                                   "DeleteStmt",
+                                                   "MergeStmt",
+                                                   "SelectStmt",
+                                                   "CreateExtensionStmt",
+                                                   "AlterExtensionStmt",
+                                                   "ImportForeignSchemaStmt"};
+  return kCode.count(tag) != 0;
+}
+
 bool changes_schema(const RawStatement& raw) {
   static const std::set<std::string_view> kNoChange = {
       "InsertStmt",     "UpdateStmt", "DeleteStmt",  "MergeStmt",
@@ -197,9 +214,8 @@ Statement classify(const RawStatement& raw, const std::string& text, const std::
   refuse_what_must_be(raw, statement.refs, text, source);
   statement.action = action_of(raw, statement.parts);
   if (outside_transaction(raw, statement.parts)) statement.mode = Mode::outside_transaction;
-  for (const auto& ref : statement.refs)
-    if (ref.barrier_unless_builtin || (ref.kind == "database" && ref.exclusive))
-      statement.opaque = true;
+  statement.opaque = runs_code(raw.tag);
+  for (const auto& ref : statement.refs) statement.opaque |= ref.barrier_unless_builtin;
   statement.reorg = moves_rows(raw, statement.parts);
   statement.changes_schema = changes_schema(raw);
   for (const auto& ref : statement.refs)

@@ -91,7 +91,14 @@ class FileReader {
       names.insert(statement.temporary.begin(), statement.temporary.end());
       const bool uses = std::any_of(statement.mentioned.begin(), statement.mentioned.end(),
                                     [&](const auto& name) { return names.count(name) != 0; });
-      if (uses || statement.opaque || !statement.temporary.empty()) end = i + 1;
+      static const std::set<std::string> kUses = {"deallocate", "close portal", "fetch", "execute"};
+      // Code that cannot be read may use anything.
+      const bool unknown =
+          std::any_of(statement.refs.begin(), statement.refs.end(), [](const ObjectRef& ref) {
+            return ref.barrier_unless_builtin || (ref.kind == "database" && ref.exclusive);
+          });
+      if (uses || unknown || kUses.count(statement.action) != 0 || !statement.temporary.empty())
+        end = i + 1;
     }
     return end;
   }

@@ -1,7 +1,10 @@
 // The only file that knows libpg_query.
 #include <pg_query.h>
+#include <pthread.h>
 
+#include <algorithm>
 #include <memory>
+#include <sstream>
 
 #include "parse/tree.hpp"
 
@@ -48,6 +51,19 @@ RawStatement slice(const std::string& text, std::size_t location, std::size_t le
   return raw;
 }
 
+// The error stands in the first lines after a COPY … FROM stdin.
+bool follows_copy_data(const std::string& text, int position) {
+  const Place place = place_of(text, position);
+  std::istringstream lines(text);
+  std::string line;
+  std::string before;
+  for (int number = 1; number < place.line && std::getline(lines, line); ++number) before = line;
+  std::transform(before.begin(), before.end(), before.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return before.find("copy ") != std::string::npos &&
+         before.find("from stdin") != std::string::npos;
+}
+
 [[noreturn]] void refuse(const PgQueryError& error, const std::string& text,
                          const std::string& source) {
   Report report;
@@ -61,6 +77,11 @@ RawStatement slice(const std::string& text, std::size_t location, std::size_t le
     if (first != std::string::npos && place.text[first] == '\\')
       report.hint =
           "lines that begin with a backslash are commands of psql; they mean nothing to the server";
+    if (follows_copy_data(text, report.position))
+      report.hint =
+          "data after COPY … FROM stdin is for psql; load it outside of the schema change, or dump "
+          "with "
+          "pg_dump --inserts";
   }
   throw InputError(report, text, source);
 }
@@ -76,17 +97,105 @@ void refuse_zero_bytes(const std::string& text, const std::string& source) {
   throw InputError(report, text.substr(0, at), source);
 }
 
+[[noreturn]] void refuse_at(const std::string& sqlstate, const std::string& message,
+                            const std::string& hint, std::size_t byte, const std::string& text,
+                            const std::string& source) {
+  Report report;
+  report.sqlstate = sqlstate;
+  report.message = message;
+  report.hint = hint;
+  // What follows the place may not be text at all.
+  const std::string until = text.substr(0, byte);
+  report.position = characters(until, until.size()) + 1;
+  throw InputError(report, until, source);
+}
+
+// Length of the well-formed character at `at`, or 0.
+std::size_t utf8_length(const std::string& text, std::size_t at) {
+  const auto byte = static_cast<unsigned char>(text[at]);
+  const std::size_t length = byte < 0x80   ? 1
+                             : byte < 0xC2 ? 0
+                             : byte < 0xE0 ? 2
+                             : byte < 0xF0 ? 3
+                             : byte < 0xF5 ? 4
+                                           : 0;
+  if (length == 0 || at + length > text.size()) return 0;
+  for (std::size_t i = 1; i < length; ++i)
+    if ((static_cast<unsigned char>(text[at + i]) & 0xC0U) != 0x80U) return 0;
+  return length;
+}
+
+void refuse_what_is_no_text(const std::string& text, const std::string& source) {
+  refuse_zero_bytes(text, source);
+  for (std::size_t at = 0; at < text.size();) {
+    const auto length = utf8_length(text, at);
+    if (length == 0)
+      refuse_at("22021", "not UTF-8", "convert the text, for example with iconv -f latin1 -t utf8",
+                at, text, source);
+    at += length;
+  }
+}
+
+// Trees are walked by recursion; the server itself stops at some thousand levels too.
+void refuse_depth(const std::string& tree, const std::string& text, const std::string& source) {
+  constexpr int kDeepest = 6000;
+  int depth = 0;
+  bool quoted = false;
+  for (std::size_t i = 0; i < tree.size(); ++i) {
+    const char c = tree[i];
+    if (c == '\\' && quoted)
+      ++i;
+    else if (c == '"')
+      quoted = !quoted;
+    else if (!quoted && (c == '{' || c == '['))
+      ++depth;
+    else if (!quoted && (c == '}' || c == ']'))
+      --depth;
+    if (depth > kDeepest)
+      refuse_at("54001", "the statement is nested too deeply", "break it up", 0, text, source);
+  }
+}
+
+// libpg_query writes its tree by recursion and does not look at the stack: half a kilobyte of stack
+// for each byte of text is more than the deepest tree that fits into the text can take (measured: a
+// term of two characters takes less than 800 bytes). Pages that are not touched cost nothing.
+PgQueryParseResult parse_with_room(const std::string& text, const std::string& source) {
+  constexpr std::size_t kShort = 8192;
+  if (text.size() <= kShort) return pg_query_parse(text.c_str());
+  struct Call {
+    const char* text;
+    PgQueryParseResult result;
+  } call{text.c_str(), {}};
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, (std::size_t{16} << 20U) + 512 * text.size());
+  pthread_t thread{};
+  const auto body = [](void* given) -> void* {
+    auto* wanted = static_cast<Call*>(given);
+    wanted->result = pg_query_parse(wanted->text);
+    return nullptr;
+  };
+  const int failed = pthread_create(&thread, &attributes, body, &call);
+  pthread_attr_destroy(&attributes);
+  if (failed != 0)
+    refuse_at("54000", "the text is too large to be parsed here", "split the file", 0, text,
+              source);
+  pthread_join(thread, nullptr);
+  return call.result;
+}
+
 }  // namespace
 
 int grammar_version() { return PG_VERSION_NUM / 10000; }
 
 std::vector<RawStatement> parse_tree(const std::string& text, const std::string& source) {
-  refuse_zero_bytes(text, source);
-  PgQueryParseResult result = pg_query_parse(text.c_str());
+  refuse_what_is_no_text(text, source);
+  PgQueryParseResult result = parse_with_room(text, source);
   const auto release = [](PgQueryParseResult* r) { pg_query_free_parse_result(*r); };
   const std::unique_ptr<PgQueryParseResult, decltype(release)> owned(&result, release);
   if (result.error != nullptr) refuse(*result.error, text, source);
   std::vector<RawStatement> statements;
+  refuse_depth(result.parse_tree, text, source);
   Tree tree = Tree::parse(result.parse_tree);
   for (auto& entry : tree["stmts"]) {
     const std::size_t location = entry.value("stmt_location", std::size_t{0});
@@ -100,7 +209,7 @@ std::vector<RawStatement> parse_tree(const std::string& text, const std::string&
 }
 
 std::vector<RawStatement> split_only(const std::string& text, const std::string& source) {
-  refuse_zero_bytes(text, source);
+  refuse_what_is_no_text(text, source);
   PgQuerySplitResult result = pg_query_split_with_scanner(text.c_str());
   const auto release = [](PgQuerySplitResult* r) { pg_query_free_split_result(*r); };
   const std::unique_ptr<PgQuerySplitResult, decltype(release)> owned(&result, release);

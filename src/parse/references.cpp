@@ -234,6 +234,37 @@ void collect_new_object(const RawStatement& raw, Collector& to) {
     if (raw.tag == tag) to.add({kind, {}, text_field(raw.node, name), true, false});
 }
 
+// What CASCADE reaches, and what "all" is, only the catalog knows at the time when it runs.
+bool touches_all(const RawStatement& raw) {
+  bool cascades = text_field(raw.node, "behavior") == "DROP_CASCADE" &&
+                  (raw.tag == "DropStmt" || raw.tag == "TruncateStmt");
+  walk(field(raw.node, "cmds"), [&](const std::string& key, const Tree& at) {
+    cascades |= key == "AlterTableCmd" && text_field(at, "behavior") == "DROP_CASCADE";
+    return true;
+  });
+  const bool all_tables = (raw.tag == "VacuumStmt" && !raw.node.contains("rels")) ||
+                          (raw.tag == "ReindexStmt" && !raw.node.contains("relation")) ||
+                          (raw.tag == "ClusterStmt" && !raw.node.contains("relation")) ||
+                          true_field(raw.node, "for_all_tables");
+  return cascades || all_tables;
+}
+
+void collect_roles(const RawStatement& raw, Collector& to) {
+  if (raw.tag == "DropRoleStmt")
+    for (const auto& role : field(raw.node, "roles"))
+      to.add({"role", {}, text_field(field(role, "RoleSpec"), "rolename"), true, false});
+  if (raw.tag == "GrantRoleStmt")
+    for (const auto& role : field(raw.node, "granted_roles"))
+      to.add({"role", {}, text_field(field(role, "AccessPriv"), "priv_name"), true, false});
+  if (raw.tag == "GrantRoleStmt")
+    for (const auto& role : field(raw.node, "grantee_roles"))
+      to.add({"role", {}, text_field(field(role, "RoleSpec"), "rolename"), true, false});
+  if (raw.tag == "AlterSeqStmt")
+    for (const auto& option : field(raw.node, "options"))
+      if (text_field(field(option, "DefElem"), "defname") == "owned_by")
+        to.add_named("OBJECT_COLUMN", strings(field(field(option, "DefElem"), "arg")), true);
+}
+
 void collect_schemas(const RawStatement& raw, Collector& to) {
   if (raw.tag == "CreateSchemaStmt") {
     std::string name = text_field(raw.node, "schemaname");
@@ -273,12 +304,13 @@ void collect_listed(const RawStatement& raw, Collector& to) {
 
 std::vector<ObjectRef> references_of(const RawStatement& raw) {
   Collector to;
-  if (kBarriers.count(raw.tag) != 0) to.add({"database", {}, {}, true, false});
+  if (kBarriers.count(raw.tag) != 0 || touches_all(raw)) to.add({"database", {}, {}, true, false});
   collect_direct_relations(raw, to);
   if (raw.tag == "AlterTableStmt") collect_alter_table(raw, to);
   if (raw.tag == "RenameStmt") collect_rename(raw, to);
   collect_new_object(raw, to);
   collect_schemas(raw, to);
+  collect_roles(raw, to);
   collect_listed(raw, to);
   collect_all(raw, to);
   return to.take();

@@ -10,6 +10,10 @@ const SessionProblem kRole = {
     "a job runs as the role that submitted it; SET ROLE and SET SESSION AUTHORIZATION are refused",
     "submit as that role: SET ROLE before SELECT lockkeeper.submit(…), or connect as it"};
 
+const SessionProblem kMode = {
+    "transaction modes (isolation level, read only, deferrable) are not supported",
+    "a job runs in a READ COMMITTED, READ WRITE transaction; take the mode out"};
+
 std::string constant_text(const Tree& node) {
   const Tree& constant = field(node, "A_Const");
   if (const Tree& s = field(constant, "sval"); s.is_object()) return text_field(s, "sval");
@@ -22,6 +26,12 @@ std::string constant_text(const Tree& node) {
 }
 
 bool is_constant(const Tree& node) { return field(node, "A_Const").is_object(); }
+
+// libpg_query's JSON leaves out zeroes, and by mistake negative numbers too.
+bool is_lost_number(const RawStatement& raw, const Tree& value) {
+  const Tree& number = field(field(value, "A_Const"), "ival");
+  return number.is_object() && number.empty() && raw.text.find('-') != std::string::npos;
+}
 
 // A list value (search_path) is stored as current_setting would show it.
 std::string joined(const std::string& name, const Tree& values) {
@@ -50,10 +60,8 @@ std::optional<SessionProblem> read_set(const RawStatement& raw, Statement& state
   const std::string kind = text_field(raw.node, "kind");
   const std::string name = text_field(raw.node, "name");
   if (name == "role" || name == "session_authorization") return kRole;
-  if (kind == "VAR_SET_MULTI") {  // SET TRANSACTION, SET SESSION CHARACTERISTICS
-    statement.session_use = SessionUse::ignored;
-    return std::nullopt;
-  }
+  if (kind == "VAR_SET_MULTI" || name.rfind("default_transaction_", 0) == 0)
+    return kMode;  // SET TRANSACTION, SET SESSION CHARACTERISTICS
   if (name == "standard_conforming_strings") {
     const Tree& values = field(raw.node, "args");
     const std::string value = values.is_array() ? constant_text(values[0]) : "on";
@@ -75,7 +83,7 @@ std::optional<SessionProblem> read_set(const RawStatement& raw, Statement& state
   statement.setting_name = name;
   if (kind == "VAR_SET_VALUE") {
     for (const auto& value : field(raw.node, "args"))
-      if (!is_constant(value))
+      if (!is_constant(value) || is_lost_number(raw, value))
         return SessionProblem{"this form of SET is not supported in a migration",
                               "give the value as a string: SET name = 'value'"};
     statement.setting_value = joined(name, field(raw.node, "args"));
@@ -107,6 +115,9 @@ bool read_set_config(const RawStatement& raw, Statement& statement) {
 
 std::optional<SessionProblem> read_transaction(const RawStatement& raw, Statement& statement) {
   const std::string kind = text_field(raw.node, "kind");
+  if (raw.node.contains("options")) return kMode;
+  if (true_field(raw.node, "chain"))
+    return SessionProblem{"COMMIT AND CHAIN is not supported", "write COMMIT; BEGIN"};
   if (kind == "TRANS_STMT_BEGIN" || kind == "TRANS_STMT_START") {
     statement.session_use = SessionUse::begin;
   } else if (kind == "TRANS_STMT_COMMIT") {

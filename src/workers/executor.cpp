@@ -1,6 +1,7 @@
 #include "workers/executor.hpp"
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/log.hpp"
 #include "base/testpoint.hpp"
@@ -36,6 +37,16 @@ Report given_up(const jobs::Job& job) {
   return report;
 }
 
+// Statements whose user code PostgreSQL itself keeps from changing roles (they run it as a
+// security-restricted operation of the table's owner), told from the text, never from the job's
+// row.
+bool harmless_outside(const parse::Unit& unit) {
+  static const std::set<std::string> kHarmless = {"add index", "drop index", "vacuum",
+                                                  "reindex",   "cluster",    "detach partition"};
+  return unit.mode == parse::Mode::outside_transaction && !unit.opaque && !unit.unparsed &&
+         kHarmless.count(unit.action) != 0;
+}
+
 // The statement ends its transaction itself, or must not be in one: our parser could not know.
 bool wants_outside(const Error& error) {
   return error.sqlstate() == "25001" || error.sqlstate() == "2D000";
@@ -68,8 +79,10 @@ std::optional<jobs::Job> Executor::run(const jobs::Job& job) {
   testpoint::reach("after_claim");
   try {
     if (job.cancel_wanted) {
-      clean_up_cancelled(job);
-      end_cancelled(job, kCancelled);
+      if (clean_up_cancelled(job))
+        finish_alone(job, steps_json("outside transaction", 1, seconds_since(begun_)));
+      else
+        end_cancelled(job, kCancelled);
     } else if (job.crashes >= settings_.crashes_most) {
       // Perhaps it is the job that kills them: it must not do so for ever.
       clean_up_cancelled(job);
@@ -164,10 +177,12 @@ void Executor::run_outside(const jobs::Job& job) {
   }
   const auto session = dressed_session(job);
   JobSession dressed(*session, own_, job, settings_.long_lock_timeout);
-  if (!dressed.trusted() && unit.opaque) {
+  if (!dressed.trusted() && !harmless_outside(unit)) {
     Report report;
     report.sqlstate = "42501";
-    report.message = "code that ends transactions itself runs for the worker's own role only";
+    report.message =
+        "outside of a transaction, only index builds, VACUUM, REINDEX and the like run for "
+        "another role than the worker's";
     report.hint = "submit it as role " + own_.login + ", or take COMMIT and ROLLBACK out of it";
     throw Error(Retry::never, report, "outside");
   }
@@ -181,8 +196,7 @@ void Executor::run_outside(const jobs::Job& job) {
       session->statement(job.statements.front());
     } catch (const Error& error) {
       if (session->broken()) throw Error(Retry::same_session, error.report(), "outside");
-      outside.clean_up(*session, before);
-      throw;
+      if (!outside.clean_up(*session, before)) throw;
     }
   }
   testpoint::reach("between_steps");
@@ -216,7 +230,9 @@ bool Executor::may_retry(const jobs::Job& job, const Error& error) const {
 
 void Executor::settle_failure(const jobs::Job& job, const Error& error) {
   const auto id = job.claim.job.str();
-  if (wants_outside(error) && job.transactional && job.statements.size() == 1) {
+  // Only for the worker's own role: anybody's trigger can raise these codes.
+  if (wants_outside(error) && job.role == own_.login && job.transactional &&
+      job.statements.size() == 1) {
     // Everything was rolled back; the second run goes outside.
     log::info("job runs outside of a transaction", {{"job", id}, {"reason", error.what()}});
     jobs::Job outside = job;
@@ -274,13 +290,14 @@ void Executor::end_cancelled(const jobs::Job& job, const Report& report) {
   metrics_.job_ended(database_, job.action, "cancelled", job.waited_seconds, seconds_since(begun_));
 }
 
-void Executor::clean_up_cancelled(const jobs::Job& job) {
-  if (!job.outside_started || job.unparsed_run) return;
+bool Executor::clean_up_cancelled(const jobs::Job& job) {
+  if (!job.outside_started || job.unparsed_run) return false;
   const auto unit = parse::parse_one(job.statements.front());
   const auto session = dressed_session(job);
   JobSession dressed(*session, own_, job, settings_.long_lock_timeout);
   dressed.dress_session();
-  Outside(session_, job, unit).clean_up(*session, jobs::before_outside(session_, job.claim.job));
+  return Outside(session_, job, unit)
+      .clean_up(*session, jobs::before_outside(session_, job.claim.job));
 }
 
 void Executor::ended(const jobs::Job& job, const std::string& result) {

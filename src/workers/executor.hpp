@@ -50,7 +50,7 @@ class Executor {
   [[nodiscard]] Report explained(const jobs::Job& job, const Error& error) const;
   bool may_retry(const jobs::Job& job, const Error& error) const;
   void end_cancelled(const jobs::Job& job, const Report& report);
-  void clean_up_cancelled(const jobs::Job& job);
+  bool clean_up_cancelled(const jobs::Job& job);
   void ended(const jobs::Job& job, const std::string& result);
 
   pg::Session& session_;

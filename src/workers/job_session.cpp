@@ -1,6 +1,9 @@
 #include "workers/job_session.hpp"
 
+#include <random>
+
 #include "pg/quote.hpp"
+#include "sql/queries.hpp"
 
 namespace lockkeeper::workers {
 namespace {
@@ -11,6 +14,13 @@ constexpr const char* kQueueLockTimeout = "1s";
 std::string set_config(const std::string& name, const std::string& value, bool local) {
   return "pg_catalog.set_config(" + pg::quote_literal(name) + ", " + pg::quote_literal(value) +
          (local ? ", true)" : ", false)");
+}
+
+std::string unguessable_name() {
+  std::random_device random;
+  std::string name = "lockkeeper_run";
+  for (int i = 0; i < 4; ++i) name += "_" + std::to_string(random());
+  return name;
 }
 
 }  // namespace
@@ -53,21 +63,22 @@ void JobSession::run(const std::string& statement) {
     session_.statement(statement);
     return;
   }
-  // A new function for each statement, because a statement could change the one that runs it.
-  session_.script("SET LOCAL ROLE " + pg::quote_ident(job_.role) +
-                  "; CREATE FUNCTION pg_temp.lockkeeper_run(statement text) RETURNS void "
+  // A new function for each statement, because a statement could change the one that runs it, under
+  // a name that nobody can have made an overload of beforehand.
+  const std::string function = "pg_temp." + unguessable_name();
+  session_.script("SET LOCAL ROLE " + pg::quote_ident(job_.role) + "; CREATE FUNCTION " + function +
+                  "(statement pg_catalog.text) RETURNS pg_catalog.void "
                   "LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN EXECUTE statement; END';"
                   "SET LOCAL ROLE NONE");
   try {
-    session_.statement("SELECT pg_temp.lockkeeper_run($1::pg_catalog.text)",
-                       pg::Params::of(statement));
+    session_.statement("SELECT " + function + "($1::pg_catalog.text)", pg::Params::of(statement));
   } catch (const Error& error) {
     Report report = error.report();
     report.statement = statement;
     report.context.clear();  // It would speak of our function.
     throw Error(error.retry(), report, error.query());
   }
-  session_.script("DROP FUNCTION pg_temp.lockkeeper_run(pg_catalog.text)");
+  session_.script("DROP FUNCTION IF EXISTS " + function + "(pg_catalog.text)");
 }
 
 void JobSession::undress() {
@@ -75,6 +86,14 @@ void JobSession::undress() {
   std::string text = trusted_ ? "SET CONSTRAINTS ALL IMMEDIATE;" : "";
   text += "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL lock_timeout = '";
   session_.script(text + kQueueLockTimeout + "'");
+  if (trusted_ || session_.run(sql::workers_late_triggers).empty()) return;
+  // A trigger can defer again what was just fired; at COMMIT it would run as the worker.
+  Report report;
+  report.sqlstate = "0A000";
+  report.message = "the job wrote to a table with a deferrable trigger of its own";
+  report.hint = "such triggers fire at COMMIT, outside of the role's limits: submit it as role " +
+                own_.login + ", or make the trigger NOT DEFERRABLE";
+  throw Error(Retry::never, report, "undress");
 }
 
 void JobSession::dress_session() {

@@ -31,6 +31,11 @@ std::string Outside::look(pg::Session& dressed) const {
     for (const auto row : dressed.run(sql::workers_indexes, pg::Params::of(step_.table)))
       before["indexes"].push_back(row.integer("oid"));
   }
+  if (unit_.action == "reindex") {
+    before["indexes"] = Json::array();
+    for (const auto row : dressed.run(sql::workers_reindex_leftovers))
+      before["indexes"].push_back(row.integer("oid"));
+  }
   if (unit_.action == "drop index") {
     before["there"] = Json::array();
     for (const auto& part : unit_.statements.front().parts) {
@@ -73,6 +78,8 @@ bool Outside::settle(pg::Session& dressed, const std::string& before) const {
       return !dressed.run(sql::catalog_table, pg::Params::of(name.get<std::string>())).empty();
     });
   }
+  if (unit_.action == "detach partition") return finish_detach(dressed);
+  if (unit_.action == "reindex") drop_reindex_leftovers(dressed, before);
   if (repeatable(unit_.action)) return false;
   Report report;
   report.sqlstate = "08007";
@@ -82,8 +89,30 @@ bool Outside::settle(pg::Session& dressed, const std::string& before) const {
   throw Error(Retry::never, report, "outside");
 }
 
-void Outside::clean_up(pg::Session& dressed, const std::string& before) const {
+void Outside::drop_reindex_leftovers(pg::Session& dressed, const std::string& before) const {
+  const Json known = Json::parse(before.empty() ? "{}" : before).value("indexes", Json::array());
+  for (const auto row : dressed.run(sql::workers_reindex_leftovers)) {
+    if (std::find(known.begin(), known.end(), row.integer("oid")) != known.end()) continue;
+    dressed.script("DROP INDEX CONCURRENTLY IF EXISTS " + row.text("name"));
+  }
+}
+
+// A half detached partition cannot be attached again: the only way is forward.
+bool Outside::finish_detach(pg::Session& dressed) const {
+  const auto& part = unit_.statements.front().parts.front();
+  const std::string partition = plan::quoted_name(part.others.front());
+  const auto rows = dressed.run(sql::workers_detach_pending, pg::Params::of(partition));
+  if (rows.empty()) return true;
+  if (!rows.front().boolean("pending")) return false;
+  dressed.script("ALTER TABLE " + plan::quoted_name(part.relation) + " DETACH PARTITION " +
+                 partition + " FINALIZE");
+  return true;
+}
+
+bool Outside::clean_up(pg::Session& dressed, const std::string& before) const {
   if (step_.kind == plan::StepKind::build_index) drop_invalid(dressed, before, nullptr);
+  if (unit_.action == "reindex") drop_reindex_leftovers(dressed, before);
+  return unit_.action == "detach partition" && finish_detach(dressed);
 }
 
 }  // namespace lockkeeper::workers

@@ -28,12 +28,15 @@ class Outside {
   /// invalid left-over. Throws Error (never) when nobody can know.
   bool settle(pg::Session& dressed, const std::string& before) const;
 
-  /// Removes what a failed or cancelled try left. `before`: what look() gave.
-  void clean_up(pg::Session& dressed, const std::string& before) const;
+  /// Removes what a failed or cancelled try left. `before`: what look() gave. True: it could only
+  /// be brought to its end instead, so the job is done.
+  bool clean_up(pg::Session& dressed, const std::string& before) const;
 
   [[nodiscard]] const plan::Step& step() const { return step_; }
 
  private:
+  void drop_reindex_leftovers(pg::Session& dressed, const std::string& before) const;
+  bool finish_detach(pg::Session& dressed) const;
   bool drop_invalid(pg::Session& dressed, const std::string& before, bool* built) const;
   pg::Session& queue_;
   const jobs::Job& job_;

@@ -163,6 +163,12 @@ INSTANTIATE_TEST_SUITE_P(
         RefusalCase{"BEGIN; SELECT 1", "BEGIN without COMMIT", 1, 1},
         RefusalCase{"BEGIN; SELECT 1; ROLLBACK", "ROLLBACK", 1, 18},
         RefusalCase{"BEGIN; VACUUM t; COMMIT", "transaction block", 1, 8},
+        RefusalCase{"BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT 1; COMMIT", "transaction modes", 1,
+                    1},
+        RefusalCase{"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "transaction modes", 1,
+                    1},
+        RefusalCase{"SET TimeZone TO -7", "form of SET", 1, 1},
+        RefusalCase{"SELECT 1;\nSELECT 'caf\xe9'", "not UTF-8", 2, 12},
         RefusalCase{"PREPARE TRANSACTION 'x'", "two-phase", 1, 1},
         RefusalCase{"SAVEPOINT a", "SAVEPOINT", 1, 1}, RefusalCase{"DISCARD ALL", "session", 1, 1},
         RefusalCase{"SET standard_conforming_strings = off", "standard_conforming", 1, 1}));
@@ -174,6 +180,37 @@ TEST(ParserRefusal, a_psql_command_is_explained) {
   } catch (const InputError& error) {
     EXPECT_NE(error.report().hint.find("psql"), std::string::npos);
   }
+}
+
+TEST(ParserRefusal, a_tree_that_is_too_deep_is_refused_and_not_walked) {
+  for (const int terms : {20000, 60000, 200000}) {
+    std::string sql = "SELECT 1";
+    for (int i = 0; i < terms; ++i) sql += "+1";
+    EXPECT_THROW(parse(sql), InputError) << terms;
+  }
+}
+
+TEST(ParserRefusal, data_after_copy_is_explained) {
+  try {
+    parse_file("COPY t (a) FROM stdin;\n1\n\\.\n");
+    FAIL();
+  } catch (const InputError& error) {
+    EXPECT_NE(error.report().hint.find("COPY"), std::string::npos);
+  }
+}
+
+TEST(ParserFile, prepared_statements_and_cursors_stay_with_their_users) {
+  EXPECT_EQ(parse_file("PREPARE q AS SELECT 1; EXECUTE q; DEALLOCATE q; SELECT 2").size(), 2U);
+}
+
+TEST(ParserFootprint, cascade_and_all_are_barriers) {
+  for (const char* sql : {"DROP TABLE a CASCADE", "TRUNCATE a CASCADE",
+                          "ALTER TABLE a DROP b CASCADE", "VACUUM", "REINDEX SCHEMA s"}) {
+    const auto keys = footprint(sql);
+    EXPECT_TRUE(std::find(keys.begin(), keys.end(), "database:!") != keys.end()) << sql;
+  }
+  EXPECT_EQ(footprint("DROP ROLE bob"), Keys{"role:bob!"});
+  EXPECT_EQ(footprint("ALTER SEQUENCE q OWNED BY t.c"), (Keys{"relation:q!", "relation:t!"}));
 }
 
 TEST(ParserOne, takes_exactly_one_statement) {

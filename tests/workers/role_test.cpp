@@ -73,6 +73,88 @@ TEST_F(Role, promise_12_no_code_of_the_role_can_become_the_worker) {
   EXPECT_EQ(value("SELECT to_regclass('public.secret')"), "secret");
 }
 
+// Each of these once worked.
+TEST_F(Role, promise_12_known_ways_out_are_closed) {
+  client::Client client(dsn("plain"));
+  const auto run = [&](const std::string& sql) {
+    for (const auto& job : client.apply({{"", sql}})) end_of(job.id);
+  };
+  const std::string out = "CREATE TABLE IF NOT EXISTS public.pwned AS SELECT current_user::text";
+  // A trigger raises the code that sends a statement outside of its transaction.
+  run("CREATE TABLE own.t1 (a int); CREATE FUNCTION own.f1() RETURNS trigger LANGUAGE plpgsql AS "
+      "$$ BEGIN "
+      "BEGIN EXECUTE 'reset role'; EXECUTE '" +
+      out +
+      "'; EXCEPTION WHEN OTHERS THEN RAISE EXCEPTION "
+      "'again' USING ERRCODE = '25001'; END; RETURN NEW; END $$; CREATE TRIGGER x BEFORE INSERT ON "
+      "own.t1 "
+      "FOR EACH ROW EXECUTE FUNCTION own.f1()");
+  run("INSERT INTO own.t1 VALUES (1)");
+  // A deferred trigger defers another one again, which would fire at COMMIT.
+  run("CREATE TABLE own.c1 (a int); CREATE TABLE own.c2 (a int); CREATE FUNCTION own.f2() RETURNS "
+      "trigger "
+      "LANGUAGE plpgsql AS $$ BEGIN EXECUTE '" +
+      out +
+      "'; RETURN NULL; END $$; CREATE CONSTRAINT TRIGGER "
+      "c2t AFTER INSERT ON own.c2 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "
+      "own.f2();"
+      "CREATE FUNCTION own.f3() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'set "
+      "constraints all "
+      "deferred'; EXECUTE 'insert into own.c2 values (1)'; RETURN NULL; END $$; CREATE CONSTRAINT "
+      "TRIGGER "
+      "c1t AFTER INSERT ON own.c1 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "
+      "own.f3()");
+  run("INSERT INTO own.c1 VALUES (1)");
+  EXPECT_EQ(value("SELECT count(*) FROM own.c1"), "0");
+  // An overload of the function that runs the statements, found by a type of the same name.
+  run("DO $d$ BEGIN CREATE FUNCTION pg_temp.lockkeeper_run(VARIADIC a pg_catalog.text[]) RETURNS "
+      "void "
+      "LANGUAGE plpgsql AS 'BEGIN " +
+      out +
+      "; END'; CREATE DOMAIN own.text AS pg_catalog.text; PERFORM "
+      "set_config('search_path', 'own,pg_catalog', true); END $d$");
+  EXPECT_EQ(value("SELECT to_regclass('public.pwned')"), "");
+  EXPECT_EQ(value("SELECT to_regclass('public.secret')"), "secret");
+}
+
+TEST_F(Role, a_specification_that_no_worker_could_read_is_refused) {
+  pg::Session plain(dsn("plain"), "test");
+  for (
+      const char* spec :
+      {R"([{"action":"x","statements":[null],"refs":[],"search_path":"public"}])",
+       R"([{"action":"x","statements":[],"refs":[],"search_path":"public","transactional":false}])",
+       R"([{"action":"x","statements":["SELECT 1"],"refs":[],"search_path":"","settings":{"a":1}}])",
+       R"([{"action":"x","statements":["SELECT 1"],"refs":[]}])"})
+    EXPECT_THROW(
+        plain.statement("SELECT id FROM lockkeeper.enqueue($1::jsonb, '{}')", pg::Params::of(spec)),
+        Error)
+        << spec;
+}
+
+TEST_F(Role, the_text_of_another_roles_jobs_is_not_shown) {
+  stop_workers();
+  submit("CREATE ROLE zed PASSWORD 'hunter2'");
+  pg::Session plain(dsn("plain"), "test");
+  EXPECT_EQ(plain.script("SELECT statement FROM lockkeeper.jobs").front().text("statement"),
+            "(of role keeper)");
+  EXPECT_NE(value("SELECT statement FROM lockkeeper.jobs").find("hunter2"), std::string::npos);
+}
+
+TEST_F(Role, a_foreign_advisory_lock_keeps_no_dead_worker_alive) {
+  stop_workers();
+  const auto job = submit("CREATE TABLE x (a int)");
+  pg::Session thief(dsn("plain"), "test");
+  {
+    pg::Session dying(dsn(), "test");
+    const auto me = jobs::register_worker(dying, "dying");
+    ASSERT_TRUE(jobs::claim(dying, me, true));
+    dying.script("SELECT pg_advisory_unlock(1280014187, " + me.id.str() + ")");
+    thief.script("SELECT pg_advisory_lock(1280014187, " + me.id.str() + ")");
+  }
+  start_workers();
+  EXPECT_EQ(end_of(job), "synced");
+}
+
 TEST_F(Role, promise_12_a_forged_specification_gains_nothing) {
   pg::Session plain(dsn("plain"), "test");
   const auto rows = plain.statement(
