@@ -145,7 +145,7 @@ void add_jobs(CLI::App& app, Context& context) {
       add_command(app, context, "jobs", "List unfinished jobs", "lockkeeper jobs --json");
   const auto words = std::make_shared<JobWords>();
   words->limit = 1000;
-  command->add_option("-n,--limit", words->limit, "At most so many")->check(CLI::PositiveNumber);
+  command->add_option("-n,--limit", words->limit, "At most so many")->check(CLI::Range(1, 1000000));
   add_json_option(*command, context);
   command->callback([&context, words] {
     context.action = [&context, words] {
@@ -166,7 +166,7 @@ void add_history(CLI::App& app, Context& context) {
                                   "lockkeeper history -n 10");
   const auto words = std::make_shared<JobWords>();
   command->add_option("-n,--limit", words->limit, "At most so many")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
   add_json_option(*command, context);
   command->callback([&context, words] {

@@ -24,7 +24,11 @@ bool has_command(const CLI::App& app, const std::string& name) {
 }
 
 int say(const Error& error) {
-  std::cerr << "error: " << error.what();
+  std::string message = error.what();
+  for (auto& c : message)
+    if (c == '\n') c = ' ';
+  while (!message.empty() && message.back() == ' ') message.pop_back();
+  std::cerr << "error: " << message;
   if (!error.sqlstate().empty() && error.query() != "connect")
     std::cerr << " (" << error.sqlstate() << ")";
   if (!error.report().detail.empty()) std::cerr << "\ndetail: " << error.report().detail;

@@ -25,8 +25,10 @@ Dsn::Dsn(const std::string& text) {
   const std::unique_ptr<PQconninfoOption, void (*)(PQconninfoOption*)> options(
       PQconninfoParse(text.c_str(), &message), PQconninfoFree);
   const std::unique_ptr<char, void (*)(void*)> owned(message, PQfreemem);
+  std::string reason = message != nullptr ? message : "no memory";
+  while (!reason.empty() && reason.back() == '\n') reason.pop_back();
   if (!options)
-    throw InputError(std::string("not a connection string: ") + (message ? message : "no memory"),
+    throw InputError("not a connection string: " + reason,
                      "for example: postgresql://user@host:5432/database, or host=/run/postgresql "
                      "dbname=shop");
   for (const PQconninfoOption* option = options.get(); option->keyword != nullptr; ++option)

@@ -123,7 +123,8 @@ TEST_F(Role, a_specification_that_no_worker_could_read_is_refused) {
       const char* spec :
       {R"([{"action":"x","statements":[null],"refs":[],"search_path":"public"}])",
        R"([{"action":"x","statements":[],"refs":[],"search_path":"public","transactional":false}])",
-       R"([{"action":"x","statements":["SELECT 1"],"refs":[],"search_path":"","settings":{"a":1}}])",
+       R"([{"action":"x","statements":["SELECT 1"],"refs":[],"search_path":"",)"
+       R"("settings":{"a":1}}])",
        R"([{"action":"x","statements":["SELECT 1"],"refs":[]}])"})
     EXPECT_THROW(
         plain.statement("SELECT id FROM lockkeeper.enqueue($1::jsonb, '{}')", pg::Params::of(spec)),
