@@ -3,7 +3,6 @@
 // workers and stops what is cancelled. Owns the pool. Everything it does is a hint to the pool or a
 // transaction of its own, so its death costs time, never a job (promise 11).
 
-#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>

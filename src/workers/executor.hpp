@@ -41,7 +41,8 @@ class Executor {
  private:
   std::optional<jobs::Job> run_in_transaction(const jobs::Job& job);
   void run_outside(const jobs::Job& job);
-  /// `before_open`: the statement is to be run now; false: it turned out to be done already.
+  /// Remembers in `before` what is there. True: the statement is to be run now; false: an earlier
+  /// claim had done its work already.
   bool prepare_outside(const jobs::Job& job, const Outside& outside, pg::Session& dressed,
                        std::string& before);
   std::unique_ptr<pg::Session> dressed_session(const jobs::Job& job);
