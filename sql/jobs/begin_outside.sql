@@ -1,7 +1,9 @@
--- A row: remembered; none: the claim is lost, or the job is being cancelled. $1 job (bigint),
--- $2 epoch (bigint), $3 kind, $4 statement, $5 what is there before (jsonb). Caller: jobs/queue.
+-- A row: remembered; none: the claim is lost, or the job is to be stopped. $1 job (bigint),
+-- $2 epoch (bigint), $3 kind, $4 statement, $5 what is there before (jsonb), $6 backend that runs it
+-- (int). Caller: jobs/queue.
 WITH held AS (
-    UPDATE lockkeeper.ddl_job AS j SET outside_started = true, transactional = false
+    UPDATE lockkeeper.ddl_job AS j
+       SET outside_started = true, transactional = false, outside_pid = $6::integer
      WHERE j.id = $1::bigint AND j.epoch = $2::bigint AND j.state = 'running'
     RETURNING j.id)
 INSERT INTO lockkeeper.ddl_step (job_id, seq, kind, statement, state, before, started_at)

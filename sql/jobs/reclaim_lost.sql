@@ -1,3 +1,3 @@
--- A row per job that was handed back because the session of its worker is gone.
--- Row locks, SKIP LOCKED. Caller: jobs/queue.
-SELECT r.id, r.worker FROM lockkeeper.reclaim_lost() AS r;
+-- A row per job that was taken from a session that is gone, with its state now. $1 (int): deaths of
+-- workers after which a job is set aside. Row locks, SKIP LOCKED. Caller: jobs/queue.
+SELECT r.id, r.worker, r.state FROM lockkeeper.reclaim_lost($1::integer) AS r;

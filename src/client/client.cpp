@@ -4,7 +4,6 @@
 
 #include "catalog/reader.hpp"
 #include "jobs/queue.hpp"
-#include "jobs/view.hpp"
 #include "pg/migrator.hpp"
 #include "plan/planner.hpp"
 
@@ -108,12 +107,58 @@ std::vector<Explained> Client::plan(const SourceText& source, const ApplyOptions
 }
 
 std::vector<Json> Client::jobs(int limit) { return jobs::list(*session_, limit); }
-std::vector<Json> Client::history(int limit) { return jobs::history(*session_, limit); }
+std::vector<Json> Client::history(int limit, const Json& wanted) {
+  return jobs::history(*session_, wanted, limit);
+}
+std::vector<Json> Client::statistics() { return jobs::statistics(*session_); }
+std::vector<jobs::GraphNode> Client::graph(int limit) { return jobs::graph(*session_, limit); }
 std::optional<Json> Client::show(JobId job) { return jobs::show(*session_, job); }
 std::vector<Json> Client::states(const std::vector<JobId>& ids) {
   return jobs::states(*session_, ids);
 }
-std::string Client::cancel(JobId job) { return jobs::cancel(*session_, job); }
+
+std::vector<jobs::Steered> Client::steer(jobs::Verb verb, const jobs::Which& which) {
+  auto steered = jobs::steer(*session_, verb, which);
+  if (verb == jobs::Verb::retry)
+    for (auto& job : steered)
+      if (job.state == "cancelled") submit_again(job);
+  return steered;
+}
+
+// As a new job, with the search_path and the settings that the old one had.
+void Client::submit_again(jobs::Steered& steered) {
+  const auto old = jobs::ended_job(*session_, steered.id);
+  const auto own = jobs::environment_of(*session_);
+  if (!old || old->environment.role != own.role) {
+    steered.answer = "it has ended, and only its own role may submit it again";
+    return;
+  }
+  parse::FileOptions options;
+  options.single_transaction = true;
+  std::vector<parse::Unit> units;
+  try {
+    units = parse::parse_file(old->text, options);
+  } catch (const InputError&) {
+    units = parse::parse_file(old->text);
+  }
+  const auto again = jobs::submit(*session_, units, old->environment, {});
+  steered.done = true;
+  steered.answer = "it had ended, and was submitted again as job " + again.front().id.str();
+}
+
+std::string Client::cancel(JobId job) {
+  const auto steered = jobs::steer(*session_, jobs::Verb::cancel, {{job}, {}, {}, false}).front();
+  if (steered.state.empty()) throw Error(Retry::never, "there is no job " + job.str(), "42704");
+  if (!steered.done && steered.answer.find("belongs to") != std::string::npos)
+    throw Error(Retry::never, "job " + job.str() + ": " + steered.answer, "42501");
+  return steered.state;
+}
+
+void Client::set(const std::string& name, const std::optional<std::string>& value) {
+  jobs::set(*session_, name, value);
+}
+std::map<std::string, std::string> Client::settings() { return jobs::settings(*session_); }
+int Client::upgrade(bool begins) { return jobs::upgrade(*session_, begins); }
 
 void Client::wait_for_change(std::chrono::milliseconds most) {
   if (!listening_) {
@@ -133,7 +178,10 @@ bool Client::wait(const std::vector<JobId>& ids,
       return is_final_state(job["state"].get<std::string>());
     });
     if (!seen(now)) return false;
-    if (all_ended) return true;
+    if (all_ended) {
+      jobs::confirm(*session_);
+      return true;
+    }
     // Besides the ends, what a job waits for changes too: a look every now and then.
     wait_for_change(std::chrono::milliseconds(250));
   }

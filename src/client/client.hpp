@@ -4,6 +4,7 @@
 // rest.
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -11,7 +12,9 @@
 #include <vector>
 
 #include "base/ids.hpp"
+#include "jobs/steer.hpp"
 #include "jobs/submit.hpp"
+#include "jobs/view.hpp"
 #include "parse/parser.hpp"
 #include "pg/session.hpp"
 #include "plan/plan.hpp"
@@ -52,11 +55,21 @@ class Client {
   std::vector<Explained> plan(const SourceText& source, const ApplyOptions& options = {});
 
   std::vector<Json> jobs(int limit = 1000);
-  std::vector<Json> history(int limit = 50);
+  /// `wanted`: see jobs::history.
+  std::vector<Json> history(int limit = 50, const Json& wanted = Json::object());
+  std::vector<Json> statistics();
+  std::vector<jobs::GraphNode> graph(int limit = 1000);
   std::optional<Json> show(JobId job);
   std::vector<Json> states(const std::vector<JobId>& ids);
-  /// The job's state after it: cancelled, cancelling, or the final state that it already had.
+  /// What became of each of the jobs, in id order. Retry of a job that ended as cancelled submits
+  /// it again: `answer` then names the new job.
+  std::vector<jobs::Steered> steer(jobs::Verb verb, const jobs::Which& which);
+  /// The state of one job after it. Throws Error (42704) when there is no such job, (42501) when it
+  /// is somebody else's.
   std::string cancel(JobId job);
+  void set(const std::string& name, const std::optional<std::string>& value);
+  std::map<std::string, std::string> settings();
+  int upgrade(bool begins);
 
   /// Calls `seen` with the states of the jobs at once and after each change, until all have ended
   /// (true) or `seen` gives false.
@@ -67,6 +80,7 @@ class Client {
 
  private:
   std::vector<parse::Unit> units_of(const SourceText& source, const ApplyOptions& options);
+  void submit_again(jobs::Steered& steered);
   [[noreturn]] void explain_refusal(const SourceText& source, const InputError& error);
   std::unique_ptr<pg::Session> session_;
   bool listening_ = false;

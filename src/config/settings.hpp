@@ -10,16 +10,20 @@
 namespace lockkeeper::config {
 
 struct WorkSettings {
-  std::vector<std::string> dsns;                ///< one queue each; one empty DSN: PG* variables
-  std::string name;                             ///< empty: host:pid
-  int workers = 8;                              ///< threads, each with a session, for each database
-  std::chrono::milliseconds lock_timeout{100};  ///< of each lock of a step (promise 9)
+  std::vector<std::string> dsns;  ///< one queue each; one empty DSN: PG* variables
+  std::string name;               ///< empty: host:pid
+  int workers = 8;  ///< most threads for quick changes, each with a session, for each database
+  int reorg_workers = 0;  ///< the same for changes that read or write rows; 0: half the cores, >= 2
+  std::chrono::milliseconds lock_timeout{100};           ///< of each lock of a step (promise 9)
   std::chrono::milliseconds long_lock_timeout{1800000};  ///< CONCURRENTLY: blocks nobody meanwhile
-  int tries_most = 512;                       ///< retryable errors before a job is given up
-  int crashes_most = 10;                      ///< deaths of workers before a job is given up
-  std::chrono::milliseconds poll{5000};       ///< the net under LISTEN/NOTIFY
-  std::chrono::milliseconds liveness{400};    ///< how often lost workers are looked for
-  std::chrono::milliseconds shutdown{20000};  ///< then running statements are stopped
+  int tries_most = 512;                    ///< retryable errors before a job is given up
+  int crashes_most = 3;                    ///< deaths of workers before a job is set aside
+  bool flush_each_job = false;             ///< each job's commit waits for the disk
+  std::chrono::milliseconds lease{15000};  ///< silence of a process before its claims are taken
+  std::chrono::milliseconds idle_close{30000};  ///< then an idle session is closed, but one
+  std::chrono::milliseconds poll{5000};         ///< the net under LISTEN/NOTIFY
+  std::chrono::milliseconds liveness{400};      ///< how often lost workers are looked for
+  std::chrono::milliseconds shutdown{20000};    ///< then running statements are stopped
   Backoff lock_backoff{std::chrono::milliseconds(50), std::chrono::milliseconds(3000)};
   Backoff connect_backoff{std::chrono::milliseconds(100), std::chrono::milliseconds(5000)};
   std::string metrics_address = "127.0.0.1:9632";  ///< empty: none

@@ -41,7 +41,7 @@ struct JobStateEdge {
 
 /// Moves that this version makes. `done` is passed inside the last transaction, as in TiDB: a job
 /// row goes from running to history as synced.
-constexpr std::array<JobStateEdge, 7> kJobStateEdges = {{
+constexpr std::array<JobStateEdge, 17> kJobStateEdges = {{
     {JobState::queueing, JobState::running, "claimed"},
     {JobState::queueing, JobState::cancelled, "cancelled before it started"},
     {JobState::running, JobState::queueing, "handed back: retry, shutdown, or its worker died"},
@@ -49,6 +49,17 @@ constexpr std::array<JobStateEdge, 7> kJobStateEdges = {{
     {JobState::running, JobState::cancelled, "an error that a retry would not mend"},
     {JobState::running, JobState::cancelling, "cancelled while it runs"},
     {JobState::cancelling, JobState::cancelled, "its worker stopped it and took back what it did"},
+    {JobState::cancelling, JobState::queueing,
+     "its worker died; the next one takes back what is left"},
+    {JobState::cancelling, JobState::synced, "too late: what cannot be taken back was done"},
+    {JobState::queueing, JobState::paused, "paused before it started"},
+    {JobState::running, JobState::pausing, "paused while it runs"},
+    {JobState::running, JobState::paused, "set aside: its worker died again and again"},
+    {JobState::pausing, JobState::paused, "its worker stopped it and took back what it did"},
+    {JobState::pausing, JobState::cancelling, "cancelled while it was being paused"},
+    {JobState::pausing, JobState::synced, "too late: what cannot be taken back was done"},
+    {JobState::paused, JobState::queueing, "resumed"},
+    {JobState::paused, JobState::cancelled, "cancelled"},
 }};
 
 constexpr bool is_final(JobState state) {

@@ -1,5 +1,6 @@
 #include "jobs/queue.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "sql/queries.hpp"
@@ -20,6 +21,8 @@ Job job_from(const pg::Row& row) {
   job.transactional = row.boolean("transactional");
   job.opaque = row.boolean("opaque");
   job.unparsed_run = row.boolean("unparsed_run");
+  job.instant = row.boolean("instant");
+  job.in_batch = !row.null("batch_id");
   job.outside_started = row.boolean("outside_started");
   job.tries = static_cast<int>(row.integer("tries"));
   job.crashes = static_cast<int>(row.integer("crashes"));
@@ -27,6 +30,21 @@ Job job_from(const pg::Row& row) {
   if (!row.null("error"))
     job.cancel_wanted = nlohmann::json::parse(row.text("error")).value("cancel", false);
   return job;
+}
+
+std::optional<std::string> process_of(const WorkerIdentity& worker) {
+  return worker.process == 0 ? std::nullopt : std::optional(std::to_string(worker.process));
+}
+
+Ended ended_from(const std::string& outcome) {
+  if (outcome == "ended") return Ended::ended;
+  return outcome == "lost" ? Ended::lost : Ended::stopping;
+}
+
+std::string array_of(const std::vector<Job>& jobs, std::string (*text)(const Job&)) {
+  std::string array = "{";
+  for (const auto& job : jobs) array += (array.size() > 1 ? "," : "") + text(job);
+  return array + "}";
 }
 
 std::optional<std::string> json_or_null(const std::optional<Report>& error) {
@@ -44,10 +62,23 @@ WorkerIdentity register_worker(pg::Session& session, const std::string& name) {
   throw Error(Retry::new_session, "somebody holds the locks of all worker ids", "55P03");
 }
 
-std::optional<Job> claim(pg::Session& session, const WorkerIdentity& worker, bool reorg_too) {
-  const auto rows = session.run(sql::jobs_claim, pg::Params::of(worker.id, worker.name, reorg_too));
+std::optional<Job> claim(pg::Session& session, const WorkerIdentity& worker) {
+  const auto rows = session.run(
+      sql::jobs_claim, pg::Params::of(worker.id, worker.name, process_of(worker), worker.pool));
   if (rows.empty()) return std::nullopt;
   return job_from(rows.front());
+}
+
+std::vector<Job> claim_more(pg::Session& session, const WorkerIdentity& worker, const Job& head,
+                            int most) {
+  std::vector<Job> jobs;
+  for (const auto row : session.run(
+           sql::jobs_claim_more,
+           pg::Params::of(head.claim.job, worker.id, worker.name, process_of(worker), most)))
+    jobs.push_back(job_from(row));
+  std::sort(jobs.begin(), jobs.end(),
+            [](const Job& a, const Job& b) { return a.claim.job < b.claim.job; });
+  return jobs;
 }
 
 std::optional<Job> next_unparsed(pg::Session& session) {
@@ -56,10 +87,31 @@ std::optional<Job> next_unparsed(pg::Session& session) {
   return job_from(rows.front());
 }
 
-Standing standing_of(pg::Session& session, const Claim& claim) {
+Standing standing_of(pg::Session& session, const Claim& claim, bool* its_turn) {
   const auto rows = session.run(sql::jobs_standing, pg::Params::of(claim.job, claim.epoch));
   if (rows.empty()) return Standing::lost;
-  return rows.front().text("state") == "running" ? Standing::held : Standing::cancelling;
+  if (its_turn != nullptr) *its_turn = rows.front().integer("waits") == 0;
+  const auto& state = rows.front().text("state");
+  if (state == "running") return Standing::held;
+  return state == "pausing" ? Standing::pausing : Standing::cancelling;
+}
+
+Ended end_well(pg::Session& session, const std::vector<Job>& jobs, const std::string& steps,
+               int* made_ready) {
+  const auto rows = session.run(
+      sql::jobs_end_many,
+      pg::Params::of(array_of(jobs, [](const Job& job) { return job.claim.job.str(); }),
+                     array_of(jobs, [](const Job& job) { return job.claim.epoch.str(); }), steps));
+  *made_ready = static_cast<int>(rows.front().integer("made_ready"));
+  return ended_from(rows.front().text("outcome"));
+}
+
+bool finish_anyway(pg::Session& session, const Claim& claim) {
+  return !session.run(sql::jobs_finish_anyway, pg::Params::of(claim.job, claim.epoch)).empty();
+}
+
+bool end_paused(pg::Session& session, const Claim& claim) {
+  return !session.run(sql::jobs_end_paused, pg::Params::of(claim.job, claim.epoch)).empty();
 }
 
 Ended end(pg::Session& session, const Claim& claim, JobState final,
@@ -67,9 +119,7 @@ Ended end(pg::Session& session, const Claim& claim, JobState final,
   const auto rows = session.run(
       sql::jobs_end, pg::Params::of(claim.job, claim.epoch, std::string(to_string(final)),
                                     json_or_null(error), steps));
-  const auto& outcome = rows.front().text("outcome");
-  if (outcome == "ended") return Ended::ended;
-  return outcome == "cancelling" ? Ended::cancelling : Ended::lost;
+  return ended_from(rows.front().text("outcome"));
 }
 
 void end_unparsed(pg::Session& session, JobId job, const Report& error) {
@@ -85,10 +135,10 @@ bool hand_back(pg::Session& session, const Claim& claim, std::chrono::millisecon
 }
 
 bool begin_outside(pg::Session& session, const Claim& claim, const std::string& kind,
-                   const std::string& statement, const std::string& before) {
+                   const std::string& statement, const std::string& before, int backend) {
   return !session
               .run(sql::jobs_begin_outside,
-                   pg::Params::of(claim.job, claim.epoch, kind, statement, before))
+                   pg::Params::of(claim.job, claim.epoch, kind, statement, before, backend))
               .empty();
 }
 
@@ -97,11 +147,55 @@ std::string before_outside(pg::Session& session, JobId job) {
   return rows.empty() ? std::string() : rows.front().text("before");
 }
 
-std::vector<Reclaimed> reclaim_lost(pg::Session& session) {
+std::vector<Reclaimed> reclaim_lost(pg::Session& session, int crashes_most) {
   std::vector<Reclaimed> reclaimed;
-  for (const auto row : session.run(sql::jobs_reclaim_lost))
-    reclaimed.push_back({JobId{row.integer("id")}, row.text("worker")});
+  for (const auto row : session.run(sql::jobs_reclaim_lost, pg::Params::of(crashes_most)))
+    reclaimed.push_back({JobId{row.integer("id")}, row.text("worker"), row.text("state")});
   return reclaimed;
+}
+
+std::vector<Reclaimed> end_silent(pg::Session& session) {
+  std::vector<Reclaimed> ended;
+  for (const auto row : session.run(sql::jobs_end_silent))
+    ended.push_back({JobId{row.integer("id")}, row.text("worker"), "running"});
+  return ended;
+}
+
+std::int64_t heartbeat(pg::Session& session, std::int64_t id, const std::string& name,
+                       std::chrono::milliseconds lease) {
+  const auto known = id == 0 ? std::nullopt : std::optional(std::to_string(id));
+  return session
+      .run(sql::jobs_heartbeat, pg::Params::of(known, name, static_cast<int>(lease.count())))
+      .front()
+      .integer("id");
+}
+
+bool any_claims(pg::Session& session) {
+  return session.run(sql::jobs_any_claims).front().boolean("some");
+}
+
+std::map<std::string, int> ready_pools(pg::Session& session) {
+  std::map<std::string, int> ready;
+  for (const auto row : session.run(sql::jobs_ready_pools)) {
+    int count = static_cast<int>(row.integer("ready"));
+    if (row.text("pool") == kGeneral && row.boolean("unparsed")) ++count;
+    ready[row.text("pool")] = count;
+  }
+  return ready;
+}
+
+std::map<std::string, std::string> settings(pg::Session& session) {
+  std::map<std::string, std::string> known;
+  for (const auto row : session.run(sql::jobs_settings))
+    known[row.text("name")] = row.text("value");
+  return known;
+}
+
+void raise_floor(pg::Session& session) { session.run(sql::jobs_raise_floor); }
+
+int purge_history(pg::Session& session, int most) {
+  return static_cast<int>(
+      session.run(sql::jobs_purge_history, pg::Params::of(most)).front().integer("purged"));
 }
 
 std::optional<std::chrono::milliseconds> next_retry(pg::Session& session) {
@@ -110,10 +204,9 @@ std::optional<std::chrono::milliseconds> next_retry(pg::Session& session) {
   return std::chrono::milliseconds(rows.front().integer("due_ms"));
 }
 
-std::vector<ToCancel> cancelling(pg::Session& session) {
-  std::vector<ToCancel> result;
-  for (const auto row : session.run(sql::jobs_cancelling))
-    result.push_back({JobId{row.integer("id")}, WorkerId{row.integer("claimed_by")}});
+std::vector<JobId> stopping(pg::Session& session) {
+  std::vector<JobId> result;
+  for (const auto row : session.run(sql::jobs_stopping)) result.push_back(JobId{row.integer("id")});
   return result;
 }
 

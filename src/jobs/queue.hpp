@@ -4,6 +4,8 @@
 // on the caller's session and thread; they throw Error.
 
 #include <chrono>
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,36 +15,63 @@
 
 namespace lockkeeper::jobs {
 
-inline constexpr const char* kReadyChannel = "lockkeeper_ready";    ///< something became ready
-inline constexpr const char* kEndedChannel = "lockkeeper_ended";    ///< payload: job id
+/// Something became ready; payload: its pool, "settings", or nothing.
+inline constexpr const char* kReadyChannel = "lockkeeper_ready";
+inline constexpr const char* kEndedChannel = "lockkeeper_ended";    ///< some jobs have ended
 inline constexpr const char* kCancelChannel = "lockkeeper_cancel";  ///< payload: job id
 
+inline constexpr const char* kGeneral = "general";  ///< pool of quick catalog changes
+inline constexpr const char* kReorg = "reorg";      ///< pool of what reads or writes rows
+
 struct WorkerIdentity {
-  WorkerId id;
-  std::string name;
+  WorkerId id;               ///< of the session
+  std::string name;          ///< of the thread, for people
+  std::int64_t process = 0;  ///< row of ddl_worker; 0: without a lease
+  std::string pool = kGeneral;
 };
 
 /// Makes `session` a worker session: draws its id and takes the advisory lock that says it lives.
 /// The lock dies with the backend, so a crash is seen by everybody.
 WorkerIdentity register_worker(pg::Session& session, const std::string& name);
 
-/// The ready job of the highest priority and lowest id, of one of `pools`; nothing when none is
+/// The ready job of the highest priority and lowest id of the worker's pool; nothing when none is
 /// ready. Two claimers never wait for each other (FOR UPDATE SKIP LOCKED).
-std::optional<Job> claim(pg::Session& session, const WorkerIdentity& worker, bool reorg_too);
+std::optional<Job> claim(pg::Session& session, const WorkerIdentity& worker);
+
+/// Jobs that may share one transaction with `head`, an instant job that was just claimed; claimed
+/// too, in the order in which they are to run. The idea is TiDB's merged CREATE TABLE
+/// (pkg/ddl/create_table.go), but ours do not fail together.
+std::vector<Job> claim_more(pg::Session& session, const WorkerIdentity& worker, const Job& head,
+                            int most);
 
 /// The oldest job that came as text from psql and is still to be parsed; locked until the end of
 /// the caller's transaction.
 std::optional<Job> next_unparsed(pg::Session& session);
 
-/// Takes the row lock of the job and says whether the claim still holds and nobody cancelled it.
-enum class Standing { held, cancelling, lost };
-Standing standing_of(pg::Session& session, const Claim& claim);
+/// Takes the row lock of the job and says whether the claim still holds and nobody wants it
+/// stopped.
+enum class Standing { held, cancelling, pausing, lost };
+/// `its_turn`, if given: it waits for no other job.
+Standing standing_of(pg::Session& session, const Claim& claim, bool* its_turn = nullptr);
 
-enum class Ended { ended, lost, cancelling };
+enum class Ended { ended, lost, stopping };
+/// Moves jobs that did their work to history, in the transaction of their changes, all or none.
+/// The hot path: search_path must be pg_catalog. `made_ready`: how many jobs waited for them only.
+Ended end_well(pg::Session& session, const std::vector<Job>& jobs, const std::string& steps,
+               int* made_ready);
+
 /// Moves the job to history in the caller's transaction. `error` must be given unless `final` is
 /// synced; `steps` is a JSON array with what was done.
 Ended end(pg::Session& session, const Claim& claim, JobState final,
           const std::optional<Report>& error, const std::string& steps);
+
+/// A job whose work outside of a transaction is done may end well although somebody wanted it
+/// stopped. False: the claim is lost.
+bool finish_anyway(pg::Session& session, const Claim& claim);
+
+/// A job that somebody paused has stopped: it keeps its place, without a claim. False: nobody
+/// paused it, or the claim is lost.
+bool end_paused(pg::Session& session, const Claim& claim);
 
 /// Ends a job that could not be parsed (it has no claim); in the caller's transaction.
 void end_unparsed(pg::Session& session, JobId job, const Report& error);
@@ -53,28 +82,48 @@ bool hand_back(pg::Session& session, const Claim& claim, std::chrono::millisecon
                bool counts, const std::optional<Report>& error);
 
 /// Remembers that a statement outside a transaction begins, with what is there before (JSON).
-/// False: the claim is lost or the job is being cancelled.
+/// `backend` runs it. False: the claim is lost or the job is to be stopped.
 bool begin_outside(pg::Session& session, const Claim& claim, const std::string& kind,
-                   const std::string& statement, const std::string& before);
+                   const std::string& statement, const std::string& before, int backend);
 /// What begin_outside remembered; empty when it was never called for this job.
 std::string before_outside(pg::Session& session, JobId job);
 
 struct Reclaimed {
   JobId job;
   std::string worker;
+  std::string state;  ///< after it: queueing, or paused (set aside)
 };
-/// Hands back the jobs of workers that are gone.
-std::vector<Reclaimed> reclaim_lost(pg::Session& session);
+/// Takes the jobs of workers that are gone from them; one that has brought down `crashes_most`
+/// workers is set aside.
+std::vector<Reclaimed> reclaim_lost(pg::Session& session, int crashes_most);
+
+/// Ends the backends of claims whose process has been silent beyond its lease.
+std::vector<Reclaimed> end_silent(pg::Session& session);
+
+/// Says that process `id` (0: not known yet) lives for `lease` more, by the server's clock. Gives
+/// its id.
+std::int64_t heartbeat(pg::Session& session, std::int64_t id, const std::string& name,
+                       std::chrono::milliseconds lease);
+
+/// Is any job claimed, by anybody?
+bool any_claims(pg::Session& session);
+
+/// How many jobs are ready, by pool; at most 64 are counted. Text to be parsed counts as general.
+std::map<std::string, int> ready_pools(pg::Session& session);
+
+/// Settings of the queue that are not at their defaults.
+std::map<std::string, std::string> settings(pg::Session& session);
+
+/// Raises the floor under the claim's index scan; throws Error (55P03) when the queue is too busy.
+void raise_floor(pg::Session& session);
+
+/// Deletes at most `most` ended jobs that the settings do not keep; gives how many.
+int purge_history(pg::Session& session, int most);
 
 /// Milliseconds until the next delayed job may be tried; empty when none is delayed.
 std::optional<std::chrono::milliseconds> next_retry(pg::Session& session);
 
-/// Ids of jobs that are to be cancelled and are claimed by one of this server's sessions, with the
-/// backend that runs them (0: the backend is gone).
-struct ToCancel {
-  JobId job;
-  WorkerId worker;
-};
-std::vector<ToCancel> cancelling(pg::Session& session);
+/// Claimed jobs that are to be cancelled or paused.
+std::vector<JobId> stopping(pg::Session& session);
 
 }  // namespace lockkeeper::jobs

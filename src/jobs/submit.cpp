@@ -1,5 +1,6 @@
 #include "jobs/submit.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "sql/queries.hpp"
@@ -41,6 +42,7 @@ Json spec_of(const parse::Unit& unit, const Environment& environment) {
           {"pool", unit.reorg ? "reorg" : "general"},
           {"opaque", unit.opaque},
           {"changes_schema", unit.changes_schema},
+          {"instant", unit.instant},
           {"unparsed_run", unit.unparsed},
           {"search_path", search_path},
           {"settings", settings}};
@@ -62,14 +64,31 @@ Environment environment_of(pg::Session& session) {
 
 std::vector<Submitted> submit(pg::Session& session, const std::vector<parse::Unit>& units,
                               const Environment& environment, const SubmitOptions& options) {
-  Json jobs = Json::array();
-  for (const auto& unit : units) jobs.push_back(spec_of(unit, environment));
   Json wanted = {{"on_error", options.on_error}, {"priority", options.priority}};
   if (options.key) wanted["key"] = *options.key;
+  if (options.refuse_new) wanted["refuse_new"] = true;
   std::vector<Submitted> submitted;
-  for (const auto row :
-       session.run(sql::jobs_enqueue, pg::Params::of(text_of(jobs), text_of(wanted))))
-    submitted.push_back({JobId{row.integer("id")}, row.boolean("existing")});
+  const auto send = [&](std::size_t from, std::size_t to) {
+    Json jobs = Json::array();
+    for (std::size_t i = from; i < to; ++i) jobs.push_back(spec_of(units[i], environment));
+    for (const auto row :
+         session.run(sql::jobs_enqueue, pg::Params::of(text_of(jobs), text_of(wanted))))
+      submitted.push_back({JobId{row.integer("id")}, row.boolean("existing")});
+  };
+  if (units.size() <= kChunk) {
+    send(0, units.size());
+    return submitted;
+  }
+  pg::Transaction tx(session);
+  wanted["batch"] = true;
+  for (std::size_t from = 0; from < units.size(); from += kChunk) {
+    send(from, std::min(from + kChunk, units.size()));
+    // The key was used before: these are the jobs of then, all of them.
+    if (submitted.front().existing) break;
+    wanted["continues"] = submitted.front().id.value;
+    wanted.erase("key");
+  }
+  tx.commit();
   return submitted;
 }
 
@@ -92,13 +111,11 @@ Footprint footprint_of(pg::Session& session, const parse::Unit& unit,
     exclusives.push_back(row.boolean("exclusive") ? "true" : "false");
   }
   for (const auto row :
-       session.run(sql::jobs_conflicts, pg::Params::of(text_of(objects), text_of(exclusives))))
-    footprint.waits_for.push_back({JobId{row.integer("id")}, row.text("object")});
+       session.run(sql::jobs_chain, pg::Params::of(text_of(objects), text_of(exclusives))))
+    footprint.waits_for.push_back(
+        {JobId{row.integer("id")}, row.text("object"), static_cast<int>(row.integer("distance")),
+         row.null("because") ? std::nullopt : std::optional(JobId{row.integer("because")})});
   return footprint;
-}
-
-std::string cancel(pg::Session& session, JobId job) {
-  return session.run(sql::jobs_cancel, pg::Params::of(job)).front().text("state");
 }
 
 }  // namespace lockkeeper::jobs

@@ -25,7 +25,8 @@ Environment environment_of(pg::Session& session);
 struct SubmitOptions {
   std::string on_error = "cancel";  ///< or "continue": what becomes of the rest of a batch
   std::optional<std::string> key;   ///< idempotency: a repeated submit gives the first jobs
-  int priority = 0;
+  int priority = 0;                 ///< -1 low, 0 normal, 1 high: orders only jobs that are ready
+  bool refuse_new = false;          ///< submissions are refused until these jobs have ended
 };
 
 struct Submitted {
@@ -33,10 +34,13 @@ struct Submitted {
   bool existing = false;  ///< the key was used before: this is that job
 };
 
-/// Puts the units into the queue as one transaction and one round trip; in order, as a batch when
-/// there is more than one.
+/// Puts the units into the queue as one transaction; in order, as a batch when there is more than
+/// one. One round trip for up to kChunk units, one more for each further chunk.
 std::vector<Submitted> submit(pg::Session& session, const std::vector<parse::Unit>& units,
                               const Environment& environment, const SubmitOptions& options);
+
+/// Units that are sent to the server at once.
+inline constexpr std::size_t kChunk = 2000;
 
 /// A worker has parsed the text of `job`: its footprint replaces the barrier. In the caller's
 /// transaction.
@@ -47,20 +51,19 @@ struct FootprintRow {
   std::string object;
   bool exclusive = false;
 };
+/// An unfinished job that must end before.
 struct Conflict {
   JobId job;
   std::string object;
+  int distance = 1;              ///< 1: waited for directly; more: through `because`
+  std::optional<JobId> because;  ///< the nearer job that waits for this one
 };
 struct Footprint {
   std::vector<FootprintRow> rows;
-  std::vector<Conflict> waits_for;  ///< largest id first
+  std::vector<Conflict> waits_for;  ///< the whole chain, the nearest first
 };
 /// The footprint that a unit would have now, and which unfinished jobs it would wait for.
 Footprint footprint_of(pg::Session& session, const parse::Unit& unit,
                        const Environment& environment);
-
-/// Asks for the end of a job. The state after it: cancelled (it had not started), cancelling (its
-/// worker stops it), or the final state that it already had. Throws Error 42704: no such job.
-std::string cancel(pg::Session& session, JobId job);
 
 }  // namespace lockkeeper::jobs

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/ids.hpp"
@@ -16,11 +17,30 @@ using Json = nlohmann::ordered_json;
 
 /// Unfinished jobs, in id order, at most `limit`.
 std::vector<Json> list(pg::Session& session, int limit);
-/// Ended jobs, newest first, at most `limit`.
-std::vector<Json> history(pg::Session& session, int limit);
+/// Ended jobs, newest first, at most `limit`. `wanted`: the filters of lockkeeper.find_history
+/// {"object", "action", "state", "role", "batch", "since", "until", "before"}; {} for all.
+std::vector<Json> history(pg::Session& session, const Json& wanted, int limit);
+/// Ended jobs of the last seven days, counted by action and state.
+std::vector<Json> statistics(pg::Session& session);
+
+/// A job of the queue and the jobs that it waits for next, with the object that they share.
+struct GraphNode {
+  JobId id;
+  std::string state;
+  std::string action;
+  std::string statement;
+  std::vector<std::pair<JobId, std::string>> waits_for;
+};
+/// The dependency graph of the first `limit` unfinished jobs, in id order.
+std::vector<GraphNode> graph(pg::Session& session, int limit);
 /// One job, wherever it is, with all its fields; empty: there is none.
 std::optional<Json> show(pg::Session& session, JobId job);
 /// State of each of `ids`, where they are now: {id, state, action, dependency_id, error, …}.
 std::vector<Json> states(pg::Session& session, const std::vector<JobId>& ids);
+
+/// Makes what this session has seen durable: workers do not wait for the disk after each job (the
+/// job and its change are one commit, so a crash takes both or neither), but who tells somebody
+/// that a job has ended must.
+void confirm(pg::Session& session);
 
 }  // namespace lockkeeper::jobs

@@ -52,7 +52,9 @@ struct Registry::Impl {
                                "Jobs handed back because the session of their worker was gone.");
   Counters& wakes =
       counter("lockkeeper_wakes_total", "Wake-ups of a worker pool, by what caused them.");
-  Gauges& pool_size = gauge("lockkeeper_pool_workers", "Worker threads of a database.");
+  Gauges& pool_most = gauge("lockkeeper_pool_size", "Most worker threads of a pool, as set.");
+  Gauges& pool_size =
+      gauge("lockkeeper_pool_workers", "Worker threads of a pool that are there now.");
   Gauges& pool_busy = gauge("lockkeeper_pool_busy", "Worker threads that run a job now.");
   Gauges& jobs = gauge("lockkeeper_jobs", "Unfinished jobs, by state and action.");
   Gauges& oldest =
@@ -106,9 +108,11 @@ void Registry::woken(const std::string& database, const std::string& by) {
   impl_->wakes.Add({{"database", database}, {"by", by}}).Increment();
 }
 
-void Registry::pool(const std::string& database, int workers, int busy) {
-  impl_->pool_size.Add({{"database", database}}).Set(workers);
-  impl_->pool_busy.Add({{"database", database}}).Set(busy);
+void Registry::pool(const std::string& database, const std::string& pool, int most, int workers,
+                    int busy) {
+  impl_->pool_most.Add({{"database", database}, {"pool", pool}}).Set(most);
+  impl_->pool_size.Add({{"database", database}, {"pool", pool}}).Set(workers);
+  impl_->pool_busy.Add({{"database", database}, {"pool", pool}}).Set(busy);
 }
 
 void Registry::queue(const std::string& database, const std::vector<QueueGauge>& gauges) {

@@ -35,7 +35,7 @@ class Registry {
   void job_reclaimed(const std::string& database);
   /// `by`: notification, poll, retry, chain.
   void woken(const std::string& database, const std::string& by);
-  void pool(const std::string& database, int workers, int busy);
+  void pool(const std::string& database, const std::string& pool, int most, int workers, int busy);
   /// Replaces all gauges of the queue: what is gone has no series any more.
   void queue(const std::string& database, const std::vector<QueueGauge>& gauges);
   void query(const std::string& name, double seconds, const std::string& sqlstate);

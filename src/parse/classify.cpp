@@ -1,5 +1,6 @@
 #include "parse/classify.hpp"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string_view>
@@ -203,6 +204,20 @@ bool changes_schema(const RawStatement& raw) {
   return kNoChange.count(raw.tag) == 0;
 }
 
+// Makes something new, and locks nothing that is there already: of relations, it names only the one
+// that it makes. Such jobs are run many to a transaction.
+bool only_makes(const RawStatement& raw, const std::vector<ObjectRef>& refs) {
+  static const std::set<std::string_view> kMakes = {"CreateStmt",       "CreateSeqStmt",
+                                                    "CreateEnumStmt",   "CompositeTypeStmt",
+                                                    "CreateDomainStmt", "CreateSchemaStmt"};
+  if (kMakes.count(raw.tag) == 0) return false;
+  if (raw.tag == "CreateSchemaStmt" && !field(raw.node, "schemaElts").is_null()) return false;
+  for (const auto& ref : refs)
+    if (ref.barrier_unless_builtin || (ref.kind == "relation" && !ref.exclusive)) return false;
+  return std::count_if(refs.begin(), refs.end(),
+                       [](const ObjectRef& ref) { return ref.kind == "relation"; }) <= 1;
+}
+
 }  // namespace
 
 Statement classify(const RawStatement& raw, const std::string& text, const std::string& source) {
@@ -218,6 +233,8 @@ Statement classify(const RawStatement& raw, const std::string& text, const std::
   for (const auto& ref : statement.refs) statement.opaque |= ref.barrier_unless_builtin;
   statement.reorg = moves_rows(raw, statement.parts);
   statement.changes_schema = changes_schema(raw);
+  statement.instant =
+      statement.mode == Mode::transactional && !statement.opaque && only_makes(raw, statement.refs);
   for (const auto& ref : statement.refs)
     if (ref.kind == "relation" && ref.schema.empty()) statement.mentioned.push_back(ref.name);
   if (const auto problem = read_session_use(raw, statement))

@@ -142,6 +142,7 @@ class FileReader {
 
   void sum_up(Unit& unit, bool in_transaction) const {
     unit.action = unit.statements.front().action;
+    unit.instant = unit.statements.size() == 1 && unit.statements.front().instant;
     for (const auto& statement : unit.statements) {
       if (statement.action != unit.action) unit.action = "transaction";
       unit.opaque |= statement.opaque;

@@ -18,6 +18,7 @@ struct Unit {
   bool opaque = false;
   bool changes_schema = false;
   bool reorg = false;
+  bool instant = false;   ///< may share a transaction with other instant jobs
   bool unparsed = false;  ///< run as a barrier, without our parser
   /// Settings that earlier SETs of the file made, by name (search_path too).
   std::map<std::string, std::string> settings;

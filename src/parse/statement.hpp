@@ -61,7 +61,8 @@ struct Statement {
   Mode mode = Mode::transactional;
   bool opaque = false;  ///< runs code that the parser cannot see into
   bool changes_schema = true;
-  bool reorg = false;  ///< reads or writes rows: the reorg pool
+  bool reorg = false;    ///< reads or writes rows: the reorg pool
+  bool instant = false;  ///< locks nothing that an application uses, and reads no rows
   SessionUse session_use = SessionUse::none;
   std::string setting_name;                  ///< session_use == setting; empty: RESET ALL
   std::optional<std::string> setting_value;  ///< empty: back to the default

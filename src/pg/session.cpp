@@ -123,8 +123,8 @@ class Session::Impl {
    public:
     Receiver(pqxx::connection_base& from, const std::string& channel, std::vector<Notification>& to)
         : notification_receiver(from, channel), to_(to) {}
-    void operator()(const std::string& payload, int) override {
-      to_.push_back({channel(), payload});
+    void operator()(const std::string& payload, int backend_pid) override {
+      to_.push_back({channel(), payload, backend_pid});
     }
 
    private:
@@ -195,7 +195,8 @@ void Session::listen(const std::string& channel) {
 #if PQXX_VERSION_MAJOR >= 7
   try {
     impl_->connection->listen(channel, [this](pqxx::notification event) {
-      impl_->notifications.push_back({std::string(event.channel), std::string(event.payload)});
+      impl_->notifications.push_back(
+          {std::string(event.channel), std::string(event.payload), event.backend_pid});
     });
   } catch (const std::exception& error) {
     impl_->broken = true;

@@ -18,6 +18,7 @@ namespace lockkeeper::pg {
 struct Notification {
   std::string channel;
   std::string payload;
+  int backend_pid = 0;  ///< of the session that sent it
 };
 
 /// Sees every named query that a session runs; `sqlstate` is empty on success. Called on the

@@ -35,9 +35,23 @@ Control::Control(const pg::Dsn& dsn, const config::WorkSettings& settings,
       connect_timer_(loop_),
       poll_timer_(loop_),
       liveness_timer_(loop_),
+      beat_timer_(loop_),
       retry_timer_(loop_),
-      pool_(dsn, database_, settings, metrics, observer,
-            [this](milliseconds delay) { asio::post(loop_, [this, delay] { retry_at(delay); }); }) {
+      general_(place(jobs::kGeneral, 1), settings, metrics, observer),
+      reorg_(place(jobs::kReorg, 0), settings, metrics, observer) {}
+
+PoolPlace Control::place(const char* pool, int warm) {
+  return {dsn_,
+          database_,
+          pool,
+          warm,
+          [this] { return process_.load(); },
+          [this](milliseconds delay) { asio::post(loop_, [this, delay] { retry_at(delay); }); },
+          [this](int made_ready) {
+            made_ready_ += made_ready;
+            // One notification for all that end while this one is on its way.
+            if (!ends_to_tell_.exchange(true)) asio::post(loop_, [this] { tell_ended(); });
+          }};
 }
 
 Control::~Control() {
@@ -45,26 +59,35 @@ Control::~Control() {
 }
 
 void Control::start() {
-  pool_.start();
   asio::post(loop_, [this] { connect(); });
   every_poll();
-  every_liveness();
   thread_ = std::thread([this] { loop_.run(); });
 }
 
 void Control::stop() {
-  pool_.stop();
-  if (!pool_.wait_until_ended(settings_.shutdown)) {
+  general_.stop();
+  reorg_.stop();
+  const auto limit = std::chrono::steady_clock::now() + settings_.shutdown;
+  const auto left = [&] {
+    return std::chrono::duration_cast<milliseconds>(limit - std::chrono::steady_clock::now());
+  };
+  if (!general_.wait_until_ended(left()) || !reorg_.wait_until_ended(left())) {
     log::warning("shutdown limit reached, stopping what runs", {{"database", database_}});
     asio::post(loop_, [this] {
       guarded([this] {
-        for (const auto& [job, pid] : pool_.running())
-          session_->run(sql::workers_cancel_backend, pg::Params::of(pid));
+        for (Pool* pool : {&general_, &reorg_})
+          for (const auto& [job, pid] : pool->running())
+            session_->run(sql::workers_cancel_backend, pg::Params::of(pid));
       });
     });
-    pool_.wait_until_ended(milliseconds(5000));
+    general_.wait_until_ended(milliseconds(5000));
+    reorg_.wait_until_ended(milliseconds(5000));
   }
-  loop_.stop();
+  // What ended last is still to be told.
+  asio::post(loop_, [this] {
+    tell_ended();
+    loop_.stop();
+  });
   if (thread_.joinable()) thread_.join();
   socket_.reset();
   session_.reset();
@@ -93,6 +116,8 @@ void Control::connect() {
   try {
     auto session = std::make_unique<pg::Session>(dsn_, "lockkeeper control", 5000, &observer_);
     pg::require_schema(*session);
+    // Its own writes are hints and signs of life: none is worth a flush.
+    session->script("SET synchronous_commit = off");
     for (const char* channel : {jobs::kReadyChannel, jobs::kCancelChannel})
       session->listen(channel);
     // The descriptor is Asio's own copy: closing it must not close the session's.
@@ -113,10 +138,65 @@ void Control::connect() {
   metrics_.connected(database_, true);
   log::info("serving database", {{"database", database_}, {"worker", settings_.name}});
   listen_for_more();
+  beat();
+  guarded([this] { read_settings(); });
   // Whatever was notified while nobody listened is in the tables.
-  metrics_.woken(database_, "connect");
-  pool_.wake();
-  stop_cancelled();
+  look_for_work("connect");
+  stop_wanted();
+}
+
+void Control::read_settings() {
+  const auto known = jobs::settings(*session_);
+  const auto number = [&](const char* name, int fallback) {
+    const auto found = known.find(name);
+    return found == known.end() ? fallback : std::stoi(found->second);
+  };
+  general_.resize(number("general_workers", settings_.workers));
+  const int half = std::max(2, static_cast<int>(std::thread::hardware_concurrency()) / 2);
+  reorg_.resize(
+      number("reorg_workers", settings_.reorg_workers > 0 ? settings_.reorg_workers : half));
+}
+
+void Control::call(const std::string& pool, int jobs) {
+  if (jobs > 0) (pool == jobs::kReorg ? reorg_ : general_).call(jobs);
+}
+
+// Wakes as many workers as there are jobs for them; from now on lost workers are looked for too.
+void Control::look_for_work(const char* by) {
+  guarded([this, by] {
+    const auto ready = jobs::ready_pools(*session_);
+    for (const auto& [pool, count] : ready) {
+      if (count > 0) metrics_.woken(database_, by);
+      call(pool, count);
+    }
+    look_for_retries();
+    if (!watching_) watch_claims();
+  });
+}
+
+// In the same session as the jobs' queue, so that its death is ours: a process that cannot say that
+// it lives has its claims taken when the lease is over.
+void Control::beat() {
+  guarded([this] {
+    const auto known = process_.load();
+    process_ = jobs::heartbeat(*session_, known, settings_.name, settings_.lease);
+    if (known != 0 && process_ != known)
+      log::warning("lease was over and forgotten", {{"database", database_}});
+  });
+  beat_timer_.expires_after(settings_.lease / 3);
+  beat_timer_.async_wait([this](const auto& failed) {
+    if (!failed && session_) beat();
+  });
+}
+
+void Control::tell_ended() {
+  ends_to_tell_ = false;
+  const int made_ready = made_ready_.exchange(0);
+  guarded([this, made_ready] {
+    session_->run(sql::workers_notify, pg::Params::of(jobs::kEndedChannel, ""));
+    if (made_ready > 0) session_->run(sql::workers_notify, pg::Params::of(jobs::kReadyChannel, ""));
+  });
+  if (made_ready > 0) look_for_work("chain");
 }
 
 void Control::lost(const Error& error) {
@@ -140,44 +220,79 @@ void Control::listen_for_more() {
 
 void Control::handle_notifications() {
   bool ready = false;
-  bool cancel = false;
+  bool stop = false;
+  bool changed = false;
   for (const auto& notification : session_->take_notifications()) {
-    ready |= notification.channel == jobs::kReadyChannel;
-    cancel |= notification.channel == jobs::kCancelChannel;
+    if (notification.backend_pid == session_->backend_pid()) continue;
+    stop |= notification.channel == jobs::kCancelChannel;
+    if (notification.channel != jobs::kReadyChannel) continue;
+    ready = true;
+    changed |= notification.payload == "settings";
+    // At once, before the tables are asked how many more there are.
+    if (!notification.payload.empty() && !changed) call(notification.payload, 1);
   }
-  if (ready) {
-    metrics_.woken(database_, "notification");
-    pool_.wake();
-  }
-  if (cancel) stop_cancelled();
+  if (changed) guarded([this] { read_settings(); });
+  if (ready) look_for_work("notification");
+  if (stop) stop_wanted();
 }
 
 void Control::every_poll() {
   poll_timer_.expires_after(settings_.poll);
   poll_timer_.async_wait([this](const auto& failed) {
     if (failed) return;
-    metrics_.woken(database_, "poll");
-    pool_.wake();
-    stop_cancelled();
-    guarded([this] { look_for_retries(); });
-    report_queue();
+    look_for_work("poll");
+    stop_wanted();
+    keep_house();
     every_poll();
   });
 }
 
-void Control::every_liveness() {
+void Control::keep_house() {
+  const auto now = std::chrono::steady_clock::now();
+  guarded([this] { read_settings(); });
+  if (now >= next_report_) {
+    report_queue();
+    // Counting a very long queue takes time: a fiftieth of it at most.
+    next_report_ = std::chrono::steady_clock::now() + 50 * (std::chrono::steady_clock::now() - now);
+  }
+  guarded([this] {
+    pg::Transaction tx(*session_, "BEGIN; SET LOCAL lock_timeout = '50ms'");
+    try {
+      jobs::raise_floor(*session_);
+      tx.commit();
+    } catch (const Error& error) {
+      // Somebody submits all the time: the next round will do.
+      if (error.sqlstate() != "55P03") throw;
+    }
+  });
+  if (now < next_purge_) return;
+  next_purge_ = now + std::chrono::seconds(60);
+  guarded([this] {
+    constexpr int kBatch = 2000;
+    for (int i = 0; i < 50 && jobs::purge_history(*session_, kBatch) == kBatch; ++i) {
+    }
+  });
+}
+
+void Control::watch_claims() {
+  watching_ = true;
   liveness_timer_.expires_after(settings_.liveness);
   liveness_timer_.async_wait([this](const auto& failed) {
+    watching_ = false;
     if (failed) return;
     guarded([this] {
-      for (const auto& reclaimed : jobs::reclaim_lost(*session_)) {
+      for (const auto& silent : jobs::end_silent(*session_))
+        log::warning("worker is silent beyond its lease, its session is ended",
+                     {{"job", silent.job.str()}, {"worker", silent.worker}});
+      const auto reclaimed = jobs::reclaim_lost(*session_, settings_.crashes_most);
+      for (const auto& job : reclaimed) {
         log::warning("job taken from a lost worker",
-                     {{"job", reclaimed.job.str()}, {"worker", reclaimed.worker}});
+                     {{"job", job.job.str()}, {"worker", job.worker}, {"state", job.state}});
         metrics_.job_reclaimed(database_);
-        pool_.wake();
       }
+      if (!reclaimed.empty()) return look_for_work("reclaim");
+      if (jobs::any_claims(*session_)) watch_claims();
     });
-    every_liveness();
   });
 }
 
@@ -189,9 +304,7 @@ void Control::retry_at(milliseconds delay) {
   retry_timer_.async_wait([this](const auto& failed) {
     if (failed) return;
     retry_due_.reset();
-    metrics_.woken(database_, "retry");
-    pool_.wake();
-    guarded([this] { look_for_retries(); });
+    look_for_work("retry");
   });
 }
 
@@ -199,14 +312,15 @@ void Control::look_for_retries() {
   if (const auto due = jobs::next_retry(*session_)) retry_at(std::max(*due, milliseconds(5)));
 }
 
-void Control::stop_cancelled() {
+void Control::stop_wanted() {
   guarded([this] {
-    const auto running = pool_.running();
+    auto running = general_.running();
+    running.merge(reorg_.running());
     if (running.empty()) return;
-    for (const auto& wanted : jobs::cancelling(*session_)) {
-      const auto found = running.find(wanted.job);
+    for (const auto& wanted : jobs::stopping(*session_)) {
+      const auto found = running.find(wanted);
       if (found == running.end()) continue;
-      log::info("job stopped on request", {{"job", wanted.job.str()}, {"state", "cancelling"}});
+      log::info("job stopped on request", {{"job", wanted.str()}, {"state", "cancelling"}});
       session_->run(sql::workers_cancel_backend, pg::Params::of(found->second));
     }
   });

@@ -1,8 +1,10 @@
 #pragma once
-// One database's control: a thread with an Asio loop that listens, polls slowly, looks for lost
-// workers and stops what is cancelled. Owns the pool. Everything it does is a hint to the pool or a
-// transaction of its own, so its death costs time, never a job (promise 11).
+// One database's control: a thread with an Asio loop that listens, polls slowly, says that the
+// process lives, looks for lost workers while anything is claimed, and stops what is to be stopped.
+// Owns the pools. Everything it does is a hint to the pool or a transaction of its own, so its
+// death costs time, never a job (promise 11).
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -33,12 +35,19 @@ class Control {
   void lost(const Error& error);
   void listen_for_more();
   void handle_notifications();
+  void look_for_work(const char* by);
+  void call(const std::string& pool, int jobs);
+  void read_settings();
   void every_poll();
-  void every_liveness();
+  void keep_house();
+  void watch_claims();
+  void beat();
   void retry_at(std::chrono::milliseconds delay);
   void look_for_retries();
-  void stop_cancelled();
+  void stop_wanted();
+  void tell_ended();
   void report_queue();
+  PoolPlace place(const char* pool, int warm);
   template <typename Work>
   void guarded(Work&& work);
 
@@ -51,12 +60,20 @@ class Control {
   boost::asio::steady_timer connect_timer_;
   boost::asio::steady_timer poll_timer_;
   boost::asio::steady_timer liveness_timer_;
+  boost::asio::steady_timer beat_timer_;
   boost::asio::steady_timer retry_timer_;
   std::optional<std::chrono::steady_clock::time_point> retry_due_;
+  std::chrono::steady_clock::time_point next_report_;
+  std::chrono::steady_clock::time_point next_purge_;
   std::unique_ptr<boost::asio::posix::stream_descriptor> socket_;
   std::unique_ptr<pg::Session> session_;
   int failures_ = 0;
-  Pool pool_;
+  bool watching_ = false;                  ///< some job may be claimed: lost workers are looked for
+  std::atomic<std::int64_t> process_ = 0;  ///< row of ddl_worker; 0: not known yet
+  std::atomic<bool> ends_to_tell_ = false;
+  std::atomic<int> made_ready_ = 0;
+  Pool general_;
+  Pool reorg_;
   std::thread thread_;
 };
 

@@ -12,29 +12,19 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// Of instant jobs in one transaction: enough to share the cost of a commit, few enough that none
+// waits long for the others.
+constexpr int kTogetherMost = 64;
+
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-std::string steps_json(const std::string& kind, std::size_t statements, double seconds) {
-  return nlohmann::json::array({{{"kind", kind}, {"statements", statements}, {"seconds", seconds}}})
-      .dump();
-}
-
-const Report kCancelled = [] {
-  Report report;
-  report.sqlstate = "57014";
-  report.message = "cancelled while it ran; what it had done was taken back";
-  return report;
-}();
-
-Report given_up(const jobs::Job& job) {
-  Report report;
-  report.sqlstate = "57P02";
-  report.message = "given up: its worker or its server died " + std::to_string(job.crashes) +
-                   " times while it ran";
-  report.hint = "look at the logs of the server and of the workers, then submit it again";
-  return report;
+std::string steps_json(const std::string& kind, std::size_t statements, double seconds,
+                       std::size_t jobs = 1) {
+  nlohmann::json step = {{"kind", kind}, {"statements", statements}, {"seconds", seconds}};
+  if (jobs > 1) step["jobs"] = jobs;
+  return nlohmann::json::array({step}).dump();
 }
 
 // Statements whose user code PostgreSQL itself keeps from changing roles (they run it as a
@@ -47,48 +37,68 @@ bool harmless_outside(const parse::Unit& unit) {
          kHarmless.count(unit.action) != 0;
 }
 
-// The statement ends its transaction itself, or must not be in one: our parser could not know.
-bool wants_outside(const Error& error) {
-  return error.sqlstate() == "25001" || error.sqlstate() == "2D000";
-}
-
 }  // namespace
 
 Executor::Executor(pg::Session& session, const pg::Dsn& dsn, const jobs::WorkerIdentity& identity,
                    const jobs::Environment& own, const config::WorkSettings& settings,
-                   bool reorg_too, const std::string& database, metrics::Registry& metrics,
-                   ExecutorHooks hooks)
+                   const std::string& database, metrics::Registry& metrics, ExecutorHooks hooks)
     : session_(session),
       dsn_(dsn),
       identity_(identity),
       own_(own),
       settings_(settings),
-      reorg_too_(reorg_too),
       database_(database),
       metrics_(metrics),
       hooks_(std::move(hooks)) {}
 
-std::optional<jobs::Job> Executor::run(const jobs::Job& job) {
+Work Executor::claim() {
+  Work work;
+  if (auto job = jobs::claim(session_, identity_)) work.push_back(std::move(*job));
+  if (work.empty()) return work;
+  const auto& head = work.front();
+  // Only of the worker's own role: what the row says of a statement may come from anybody.
+  if (head.instant && head.transactional && head.role == own_.login && head.tries == 0 &&
+      head.crashes == 0 && !head.cancel_wanted)
+    for (auto& more : jobs::claim_more(session_, identity_, head, kTogetherMost - 1))
+      work.push_back(std::move(more));
+  return work;
+}
+
+Work Executor::run(const Work& work) {
   begun_ = Clock::now();
-  hooks_.begins(job.claim.job, session_.backend_pid());
-  log::info("job claimed", {{"job", job.claim.job.str()},
-                            {"state", "running"},
-                            {"action", job.action},
-                            {"epoch", job.claim.epoch.str()},
-                            {"worker", identity_.name}});
+  hooks_.begins(work, session_.backend_pid());
+  for (const auto& job : work)
+    log::info("job claimed", {{"job", job.claim.job.str()},
+                              {"state", "running"},
+                              {"action", job.action},
+                              {"epoch", job.claim.epoch.str()},
+                              {"worker", identity_.name}});
   testpoint::reach("after_claim");
+  if (work.size() == 1) return run_one(work.front());
+  try {
+    return run_in_transaction(work);
+  } catch (const Error& error) {
+    if (session_.broken() || error.retry() == Retry::outcome_unknown) {
+      session_.poison();
+      throw;
+    }
+    log::info("jobs run one by one", {{"job", work.front().claim.job.str()},
+                                      {"jobs", std::to_string(work.size())},
+                                      {"sqlstate", error.sqlstate()}});
+  }
+  run_each(work);
+  return {};
+}
+
+Work Executor::run_one(const jobs::Job& job) {
   try {
     if (job.cancel_wanted) {
       if (clean_up_cancelled(job))
         finish_alone(job, steps_json("outside transaction", 1, seconds_since(begun_)));
       else
-        end_cancelled(job, kCancelled);
-    } else if (job.crashes >= settings_.crashes_most) {
-      // Perhaps it is the job that kills them: it must not do so for ever.
-      clean_up_cancelled(job);
-      end_cancelled(job, given_up(job));
+        stop_as_asked(job);
     } else if (job.transactional) {
-      return run_in_transaction(job);
+      return run_in_transaction({job});
     } else {
       run_outside(job);
     }
@@ -99,54 +109,75 @@ std::optional<jobs::Job> Executor::run(const jobs::Job& job) {
     }
     settle_failure(job, error);
   }
-  return std::nullopt;
+  return {};
 }
 
-// The worker may not act as the role that submitted the job: say what would mend it.
-Report Executor::explained(const jobs::Job& job, const Error& error) const {
-  Report report = error.report();
-  const bool no_member = error.query() == "script" && report.hint.empty() &&
-                         job.role != own_.login &&
-                         report.message.find("set role") != std::string::npos;
-  if (no_member)
-    report.hint = "the worker's role must be a member of it: GRANT " + pg::quote_ident(job.role) +
-                  " TO " + pg::quote_ident(own_.login);
-  return report;
+void Executor::run_each(const Work& work) {
+  for (const auto& job : work) {
+    bool its_turn = false;
+    const auto standing = [&] {
+      pg::Transaction tx(session_);
+      return jobs::standing_of(session_, job.claim, &its_turn);
+    }();
+    // Lost: it fell with an earlier job of its batch.
+    if (standing == jobs::Standing::lost) continue;
+    if (standing != jobs::Standing::held) {
+      stop_as_asked(job);
+    } else if (!its_turn || hooks_.stopping()) {
+      // An earlier one of its batch is to be tried again: it must not be overtaken.
+      jobs::hand_back(session_, job.claim, std::chrono::milliseconds(0), false, std::nullopt);
+    } else {
+      begun_ = Clock::now();
+      claims_next_ = false;
+      run_one(job);
+      claims_next_ = true;
+    }
+  }
 }
 
-std::optional<jobs::Job> Executor::run_in_transaction(const jobs::Job& job) {
-  JobSession dressed(session_, own_, job, settings_.lock_timeout);
-  std::optional<jobs::Job> next;
+Work Executor::run_in_transaction(const Work& work) {
+  const auto& first = work.front();
+  JobSession dressed(session_, own_, first, settings_.lock_timeout);
+  Work next;
+  int made_ready = 0;
   {
     pg::Transaction tx(session_, dressed.begin_text());
-    for (const auto& statement : job.statements) {
-      // A statement before this one may have set it: a lock is never waited for without limit.
-      if (&statement != &job.statements.front())
-        session_.script("SET LOCAL lock_timeout = " +
-                        std::to_string(settings_.lock_timeout.count()));
-      dressed.run(statement);
+    if (work.size() > 1) {
+      dressed.run_together(work);
       testpoint::reach("after_statement");
+    } else {
+      for (const auto& statement : first.statements) {
+        // A statement before this one may have set it: a lock is never waited for without limit.
+        if (&statement != &first.statements.front())
+          session_.script("SET LOCAL lock_timeout = " +
+                          std::to_string(settings_.lock_timeout.count()));
+        dressed.run(statement);
+        testpoint::reach("after_statement");
+      }
     }
     dressed.undress();
-    const auto outcome =
-        jobs::end(session_, job.claim, jobs::JobState::synced, std::nullopt,
-                  steps_json("transaction", job.statements.size(), seconds_since(begun_)));
+    const auto outcome = jobs::end_well(
+        session_, work,
+        steps_json("transaction", first.statements.size(), seconds_since(begun_), work.size()),
+        &made_ready);
     if (outcome != jobs::Ended::ended) {
       tx.rollback();
-      if (outcome == jobs::Ended::cancelling)
-        end_cancelled(job, kCancelled);
-      else
-        log::warning("claim lost, change rolled back", {{"job", job.claim.job.str()}});
-      return std::nullopt;
+      if (work.size() > 1) {
+        run_each(work);
+      } else if (outcome == jobs::Ended::stopping) {
+        stop_as_asked(first);
+      } else {
+        log::warning("claim lost, change rolled back", {{"job", first.claim.job.str()}});
+      }
+      return {};
     }
     // The next claim rides on this commit, unless the session is to be thrown away.
-    if (!hooks_.stopping() && !dressed.leaves_traces())
-      next = jobs::claim(session_, identity_, reorg_too_);
+    if (!hooks_.stopping() && claims_next_ && !dressed.leaves_traces()) next = claim();
     testpoint::reach("before_commit");
     tx.commit();
   }
   testpoint::reach("after_commit");
-  ended(job, "synced");
+  ended(work, "synced", made_ready);
   if (dressed.leaves_traces()) session_.poison();
   return next;
 }
@@ -163,7 +194,7 @@ bool Executor::prepare_outside(const jobs::Job& job, const Outside& outside, pg:
   if (job.outside_started && outside.settle(dressed, before)) return false;
   if (before.empty()) before = outside.look(dressed);
   if (!jobs::begin_outside(session_, job.claim, to_string(outside.step().kind),
-                           job.statements.front(), before))
+                           job.statements.front(), before, dressed.backend_pid()))
     throw Error(Retry::same_session, "the claim does not hold any more", "57014");
   return true;
 }
@@ -187,7 +218,7 @@ void Executor::run_outside(const jobs::Job& job) {
     throw Error(Retry::never, report, "outside");
   }
   dressed.dress_session();
-  hooks_.begins(job.claim.job, session->backend_pid());
+  hooks_.begins({job}, session->backend_pid());
   const Outside outside(session_, job, unit);
   std::string before;
   if (prepare_outside(job, outside, *session, before)) {
@@ -206,11 +237,9 @@ void Executor::run_outside(const jobs::Job& job) {
 void Executor::finish_alone(const jobs::Job& job, const std::string& steps) {
   pg::Transaction tx(session_);
   auto outcome = jobs::end(session_, job.claim, jobs::JobState::synced, std::nullopt, steps);
-  // It was cancelled too late: what it did is done and cannot be taken back by us.
-  if (outcome == jobs::Ended::cancelling) {
-    session_.script("SELECT lockkeeper.finish_anyway(" + job.claim.job.str() + ")");
+  // It was to be stopped, but too late: what it did is done and cannot be taken back by us.
+  if (outcome == jobs::Ended::stopping && jobs::finish_anyway(session_, job.claim))
     outcome = jobs::end(session_, job.claim, jobs::JobState::synced, std::nullopt, steps);
-  }
   if (outcome != jobs::Ended::ended) {
     log::warning("claim lost", {{"job", job.claim.job.str()}});
     return;
@@ -218,94 +247,18 @@ void Executor::finish_alone(const jobs::Job& job, const std::string& steps) {
   testpoint::reach("before_commit");
   tx.commit();
   testpoint::reach("after_commit");
-  ended(job, "synced");
+  ended({job}, "synced", 0);
 }
 
-bool Executor::may_retry(const jobs::Job& job, const Error& error) const {
-  if (error.retry() == Retry::never) return false;
-  // A statement_timeout that the submitter asked for is an answer, not an accident.
-  if (error.sqlstate() == "57014" && job.settings.count("statement_timeout") != 0) return false;
-  return job.tries + 1 < settings_.tries_most;
-}
-
-void Executor::settle_failure(const jobs::Job& job, const Error& error) {
-  const auto id = job.claim.job.str();
-  // Only for the worker's own role: anybody's trigger can raise these codes.
-  if (wants_outside(error) && job.role == own_.login && job.transactional &&
-      job.statements.size() == 1) {
-    // Everything was rolled back; the second run goes outside.
-    log::info("job runs outside of a transaction", {{"job", id}, {"reason", error.what()}});
-    jobs::Job outside = job;
-    outside.transactional = false;
-    try {
-      run_outside(outside);
-    } catch (const Error& second) {
-      if (session_.broken()) throw;
-      settle_failure(outside, second);
-    }
-    return;
+void Executor::ended(const Work& work, const std::string& result, int made_ready) {
+  for (const auto& job : work) {
+    log::info("job ended", {{"job", job.claim.job.str()},
+                            {"state", result},
+                            {"action", job.action},
+                            {"worker", identity_.name}});
+    metrics_.job_ended(database_, job.action, result, job.waited_seconds, seconds_since(begun_));
   }
-  const auto standing = [&] {
-    pg::Transaction tx(session_);
-    return jobs::standing_of(session_, job.claim);
-  }();
-  if (standing == jobs::Standing::lost) {
-    log::warning("claim lost, change rolled back", {{"job", id}});
-    return;
-  }
-  if (standing == jobs::Standing::cancelling) return end_cancelled(job, kCancelled);
-  const bool stopped = hooks_.stopping() && error.sqlstate() == "57014";
-  if (stopped || may_retry(job, error)) {
-    const auto delay = stopped ? std::chrono::milliseconds(0)
-                               : settings_.lock_backoff.after(job.tries + 1, random_unit());
-    if (jobs::hand_back(session_, job.claim, delay, !stopped, error.report())) {
-      log::info("job handed back", {{"job", id},
-                                    {"state", "queueing"},
-                                    {"sqlstate", error.sqlstate()},
-                                    {"reason", error.what()},
-                                    {"delay_ms", std::to_string(delay.count())}});
-      if (!stopped) {
-        metrics_.job_retried(database_, error.sqlstate());
-        hooks_.retry_after(delay);
-      }
-      return;
-    }
-  }
-  end_cancelled(job, explained(job, error));
-}
-
-void Executor::end_cancelled(const jobs::Job& job, const Report& report) {
-  pg::Transaction tx(session_);
-  if (jobs::end(session_, job.claim, jobs::JobState::cancelled, report, "[]") !=
-      jobs::Ended::ended) {
-    log::warning("claim lost", {{"job", job.claim.job.str()}});
-    return;
-  }
-  tx.commit();
-  log::info("job ended", {{"job", job.claim.job.str()},
-                          {"state", "cancelled"},
-                          {"action", job.action},
-                          {"sqlstate", report.sqlstate},
-                          {"reason", report.message}});
-  metrics_.job_ended(database_, job.action, "cancelled", job.waited_seconds, seconds_since(begun_));
-}
-
-bool Executor::clean_up_cancelled(const jobs::Job& job) {
-  if (!job.outside_started || job.unparsed_run) return false;
-  const auto unit = parse::parse_one(job.statements.front());
-  const auto session = dressed_session(job);
-  JobSession dressed(*session, own_, job, settings_.long_lock_timeout);
-  dressed.dress_session();
-  return Outside(session_, job, unit)
-      .clean_up(*session, jobs::before_outside(session_, job.claim.job));
-}
-
-void Executor::ended(const jobs::Job& job, const std::string& result) {
-  log::info("job ended", {{"job", job.claim.job.str()},
-                          {"state", result},
-                          {"action", job.action},
-                          {"worker", identity_.name}});
-  metrics_.job_ended(database_, job.action, result, job.waited_seconds, seconds_since(begun_));
+  hooks_.ended(made_ready);
 }
 
 bool Executor::parse_next() {

@@ -1,13 +1,15 @@
 #pragma once
-// Carries one claimed job to its end, or back to the queue. The catalog change, the job's move to
+// Carries claimed jobs to their end, or back to the queue. The catalog change, the job's move to
 // history, the schema version and the claim of the next job are one transaction (promises 1, 2, 4).
-// One thread, one session. A crash at any line leaves either nothing, or the job in history; a
-// statement outside a transaction is settled by looking (promise 6).
+// Its commit does not wait for the disk (unless --flush-each-job): a crash of the server takes the
+// job's end and its change together, and the job runs again; nobody is told before it is durable
+// (jobs::confirm). One thread, one session. A crash at any line leaves either nothing, or the job
+// in history; a statement outside a transaction is settled by looking (promise 6).
 
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <optional>
+#include <vector>
 
 #include "config/settings.hpp"
 #include "jobs/queue.hpp"
@@ -18,28 +20,39 @@
 
 namespace lockkeeper::workers {
 
-/// What the executor is given by the pool.
+/// What the executor is given by the pool. All are called on the worker's thread.
 struct ExecutorHooks {
-  std::function<bool()> stopping;                              ///< the process is to end
-  std::function<void(JobId, int backend_pid)> begins;          ///< so that a cancel finds it
+  std::function<bool()> stopping;  ///< the process is to end
+  /// A backend begins with jobs, so that a cancel finds it.
+  std::function<void(const std::vector<jobs::Job>&, int backend_pid)> begins;
   std::function<void(std::chrono::milliseconds)> retry_after;  ///< wake somebody then
+  std::function<void(int made_ready)> ended;  ///< some jobs have ended: tell who waits for it
 };
+
+/// One job, or several instant ones that share a transaction.
+using Work = std::vector<jobs::Job>;
 
 class Executor {
  public:
   Executor(pg::Session& session, const pg::Dsn& dsn, const jobs::WorkerIdentity& identity,
-           const jobs::Environment& own, const config::WorkSettings& settings, bool reorg_too,
+           const jobs::Environment& own, const config::WorkSettings& settings,
            const std::string& database, metrics::Registry& metrics, ExecutorHooks hooks);
 
-  /// Runs `job`; gives the next job, when one was claimed in the same transaction. Throws Error
-  /// only when the session is broken: then the tables know what became of the job.
-  std::optional<jobs::Job> run(const jobs::Job& job);
+  /// The next work of the worker's pool; empty: nothing is ready.
+  Work claim();
+
+  /// Runs `work`; gives the next, when some was claimed in the same transaction. Throws Error only
+  /// when the session is broken: then the tables know what became of the jobs.
+  Work run(const Work& work);
 
   /// Parses the oldest job that came as text from psql. False: there is none.
   bool parse_next();
 
  private:
-  std::optional<jobs::Job> run_in_transaction(const jobs::Job& job);
+  Work run_one(const jobs::Job& job);
+  Work run_in_transaction(const Work& work);
+  /// After a transaction of several jobs was undone: each alone, so that only the bad one fails.
+  void run_each(const Work& work);
   void run_outside(const jobs::Job& job);
   /// Remembers in `before` what is there. True: the statement is to be run now; false: an earlier
   /// claim had done its work already.
@@ -48,22 +61,24 @@ class Executor {
   std::unique_ptr<pg::Session> dressed_session(const jobs::Job& job);
   void finish_alone(const jobs::Job& job, const std::string& steps);
   void settle_failure(const jobs::Job& job, const Error& error);
+  bool hand_back(const jobs::Job& job, const Error& error);
   [[nodiscard]] Report explained(const jobs::Job& job, const Error& error) const;
   bool may_retry(const jobs::Job& job, const Error& error) const;
+  void stop_as_asked(const jobs::Job& job);
   void end_cancelled(const jobs::Job& job, const Report& report);
   bool clean_up_cancelled(const jobs::Job& job);
-  void ended(const jobs::Job& job, const std::string& result);
+  void ended(const Work& work, const std::string& result, int made_ready);
 
   pg::Session& session_;
   const pg::Dsn& dsn_;
   const jobs::WorkerIdentity& identity_;
   const jobs::Environment& own_;
   const config::WorkSettings& settings_;
-  bool reorg_too_;
   std::string database_;
   metrics::Registry& metrics_;
   ExecutorHooks hooks_;
   std::chrono::steady_clock::time_point begun_;
+  bool claims_next_ = true;  ///< false while claimed jobs are still to be run
 };
 
 }  // namespace lockkeeper::workers

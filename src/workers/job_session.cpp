@@ -50,6 +50,8 @@ std::string JobSession::settings_text(bool local) const {
 std::string JobSession::begin_text() const {
   std::string text =
       "BEGIN; SET LOCAL lock_timeout = " + std::to_string(lock_timeout_.count()) + ";";
+  // Code that nobody can read may do things outside of the database: its end waits for the disk.
+  if (job_.opaque || job_.unparsed_run) text += "SET LOCAL synchronous_commit TO DEFAULT;";
   const std::string settings = settings_text(true);
   if (trusted_) return text + settings;
   // Settings with the role's own rights: it must not borrow the worker's
@@ -81,10 +83,21 @@ void JobSession::run(const std::string& statement) {
   session_.script("DROP FUNCTION IF EXISTS " + function + "(pg_catalog.text)");
 }
 
+void JobSession::run_together(const std::vector<jobs::Job>& work) {
+  std::string text;
+  // The line break ends a comment that a statement may end with.
+  for (const auto& job : work) text += job.statements.front() + "\n;";
+  session_.script(text);
+}
+
 void JobSession::undress() {
   if (!trusted_) run("SET CONSTRAINTS ALL IMMEDIATE");
   std::string text = trusted_ ? "SET CONSTRAINTS ALL IMMEDIATE;" : "";
-  text += "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL lock_timeout = '";
+  // Plans of the queue's statements must not depend on statistics: these are stale after each
+  // batch.
+  text +=
+      "SET LOCAL plan_cache_mode = force_generic_plan;"
+      "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL lock_timeout = '";
   session_.script(text + kQueueLockTimeout + "'");
   if (trusted_ || session_.run(sql::workers_late_triggers).empty()) return;
   // A trigger can defer again what was just fired; at COMMIT it would run as the worker.

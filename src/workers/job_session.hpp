@@ -10,6 +10,7 @@
 #include <chrono>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "jobs/job.hpp"
 #include "jobs/submit.hpp"
@@ -28,6 +29,9 @@ class JobSession {
   /// Runs one statement with the rights of the job's role. Throws Error; the position is one in
   /// `statement`.
   void run(const std::string& statement);
+  /// Runs the statements of several instant jobs of the worker's own role, with the environment of
+  /// this one, in one round trip. Throws Error when one of them fails, whichever.
+  void run_together(const std::vector<jobs::Job>& work);
   /// Fires deferred triggers as the job's role, then takes the environment off again, so that the
   /// queue's own statements run as the worker.
   void undress();

@@ -1,5 +1,6 @@
 #include "workers/pool.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.hpp"
@@ -8,15 +9,9 @@
 
 namespace lockkeeper::workers {
 
-Pool::Pool(pg::Dsn dsn, std::string database, const config::WorkSettings& settings,
-           metrics::Registry& metrics, pg::Observer& observer,
-           std::function<void(std::chrono::milliseconds)> retry_after)
-    : dsn_(std::move(dsn)),
-      database_(std::move(database)),
-      settings_(settings),
-      metrics_(metrics),
-      observer_(observer),
-      retry_after_(std::move(retry_after)) {}
+Pool::Pool(PoolPlace place, const config::WorkSettings& settings, metrics::Registry& metrics,
+           pg::Observer& observer)
+    : place_(std::move(place)), settings_(settings), metrics_(metrics), observer_(observer) {}
 
 Pool::~Pool() {
   stop();
@@ -24,33 +19,58 @@ Pool::~Pool() {
     if (slot->thread.joinable()) slot->thread.join();
 }
 
-void Pool::start() {
-  const std::lock_guard lock(mutex_);
-  live_ = settings_.workers;
-  for (int i = 0; i < settings_.workers; ++i) {
-    slots_.push_back(std::make_unique<Slot>());
-    // One thread is kept for quick changes, so that long ones never hold them all up.
-    slots_.back()->reorg_too = i > 0 || settings_.workers == 1;
+void Pool::resize(int most) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (most == most_) return;
+    most_ = most;
+    for (int i = live_; i < std::min(place_.warm, most_) && !stopping_; ++i) start_one();
+    for (auto& slot : slots_) slot->wake.notify_all();
   }
-  for (int i = 0; i < settings_.workers; ++i) {
-    Slot& slot = *slots_[static_cast<std::size_t>(i)];
-    slot.thread = std::thread([this, &slot, i] { body(slot, i); });
-  }
+  report();
 }
 
-void Pool::wake() {
-  const std::lock_guard lock(mutex_);
-  Slot* chosen = nullptr;
-  for (auto& slot : slots_)
-    if (slot->idle && !slot->called && (chosen == nullptr || slot->reorg_too)) chosen = slot.get();
-  if (chosen == nullptr) {
-    call_waiting_ = true;
-    return;
+// mutex_ is held.
+bool Pool::wake_idle() {
+  for (auto& slot : slots_) {
+    if (!slot->idle || slot->called) continue;
+    slot->called = true;
+    slot->wake.notify_one();
+    return true;
   }
-  // It cannot take every job: one that could, and is just about to become idle, looks again.
-  if (!chosen->reorg_too) call_waiting_ = true;
-  chosen->called = true;
-  chosen->wake.notify_one();
+  return false;
+}
+
+// mutex_ is held.
+void Pool::start_one() {
+  for (auto slot = slots_.begin(); slot != slots_.end();) {
+    if (!(*slot)->over) {
+      ++slot;
+      continue;
+    }
+    (*slot)->thread.join();
+    slot = slots_.erase(slot);
+  }
+  auto slot = std::make_unique<Slot>();
+  while (std::any_of(slots_.begin(), slots_.end(),
+                     [&](const auto& other) { return other->number == slot->number; }))
+    ++slot->number;
+  ++live_;
+  Slot& started = *slot;
+  slots_.push_back(std::move(slot));
+  started.thread = std::thread([this, &started] { body(started); });
+}
+
+void Pool::call(int jobs) {
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return;
+  for (int i = 0; i < jobs; ++i) {
+    if (wake_idle()) continue;
+    call_waiting_ = true;
+    // A thread that is being started looks by itself.
+    if (live_ >= most_) return;
+    start_one();
+  }
 }
 
 void Pool::stop() {
@@ -68,98 +88,137 @@ std::map<JobId, int> Pool::running() {
   const std::lock_guard lock(mutex_);
   std::map<JobId, int> result;
   for (auto& slot : slots_)
-    if (slot->backend_pid != 0) result[slot->job] = slot->backend_pid;
+    for (const auto& job : slot->jobs) result[job] = slot->backend_pid;
   return result;
 }
 
-bool Pool::stopping() {
+bool Pool::leaving(const Slot& slot) {
   const std::lock_guard lock(mutex_);
-  return stopping_;
+  return must_go(slot);
 }
 
-void Pool::busy_changed() {
+// mutex_ is held. Of too many threads, the youngest go.
+bool Pool::must_go(const Slot& slot) const {
+  int older = 0;
+  for (const auto& other : slots_) {
+    if (other.get() == &slot) break;
+    older += other->over ? 0 : 1;
+  }
+  return stopping_ || older >= most_;
+}
+
+void Pool::report() {
   int busy = 0;
-  int all = 0;
+  int there = 0;
+  int most = 0;
   {
     const std::lock_guard lock(mutex_);
-    for (auto& slot : slots_) busy += slot->backend_pid != 0 ? 1 : 0;
-    all = static_cast<int>(slots_.size());
+    for (auto& slot : slots_) busy += slot->jobs.empty() ? 0 : 1;
+    there = live_;
+    most = most_;
   }
-  metrics_.pool(database_, all, busy);
+  metrics_.pool(place_.database, place_.pool, most, there, busy);
 }
 
+// False: there is nothing to do any more for this thread.
 bool Pool::wait_for_call(Slot& slot) {
   std::unique_lock lock(mutex_);
-  if (!std::exchange(call_waiting_, false)) {
-    slot.idle = true;
-    slot.wake.wait(lock, [&] { return slot.called || stopping_; });
-    slot.idle = slot.called = false;
-  }
-  return !stopping_;
+  if (std::exchange(call_waiting_, false)) return !must_go(slot);
+  slot.idle = true;
+  const auto woken = [&] { return slot.called || must_go(slot); };
+  bool stays = true;
+  while (!woken() && stays)
+    stays = slot.wake.wait_for(lock, settings_.idle_close, woken) || live_ <= place_.warm;
+  slot.idle = false;
+  slot.called = false;
+  return stays && !must_go(slot);
 }
 
 bool Pool::pause(Slot& slot, std::chrono::milliseconds delay) {
   std::unique_lock lock(mutex_);
-  slot.wake.wait_for(lock, delay, [&] { return stopping_; });
-  return !stopping_;
+  slot.wake.wait_for(lock, delay, [&] { return must_go(slot); });
+  return !must_go(slot);
 }
 
-void Pool::body(Slot& slot, int number) {
-  for (int failures = 0; !stopping();) {
+void Pool::body(Slot& slot) {
+  report();
+  for (int failures = 0; !leaving(slot);) {
     try {
-      serve(slot, number);
-      failures = 0;
+      serve(slot, failures);
+      break;
     } catch (const Error& error) {
       const auto delay = settings_.connect_backoff.after(++failures, random_unit());
       if (error.query() == "connect" || failures > 1)
-        log::warning("worker session lost", {{"database", database_},
+        log::warning("worker session lost", {{"database", place_.database},
                                              {"reason", error.what()},
                                              {"sqlstate", error.sqlstate()},
                                              {"delay_ms", std::to_string(delay.count())}});
+      idle(slot);
       if (!pause(slot, delay)) break;
     } catch (const std::exception& error) {
       // A bug or a schema that does not fit: said, and tried again slowly, never a dead thread.
-      log::error("worker failed", {{"database", database_}, {"reason", error.what()}});
+      log::error("worker failed", {{"database", place_.database}, {"reason", error.what()}});
+      idle(slot);
       if (!pause(slot, settings_.connect_backoff.most)) break;
     }
-    const std::lock_guard lock(mutex_);
-    slot.backend_pid = 0;
   }
-  const std::lock_guard lock(mutex_);
-  --live_;
-  ended_.notify_all();
+  {
+    const std::lock_guard lock(mutex_);
+    slot.jobs.clear();
+    slot.backend_pid = 0;
+    slot.over = true;
+    --live_;
+    ended_.notify_all();
+  }
+  report();
 }
 
-void Pool::serve(Slot& slot, int number) {
-  pg::Session session(dsn_, "lockkeeper worker " + std::to_string(number), 5000, &observer_);
-  pg::require_schema(session);
-  // A backend whose worker was killed must notice in the middle of a statement (server 14+).
-  session.script("SET client_connection_check_interval = '500ms'");
-  const auto own = jobs::environment_of(session);
-  const auto identity =
-      jobs::register_worker(session, settings_.name + "/" + std::to_string(number));
-  Executor executor(session, dsn_, identity, own, settings_, slot.reorg_too, database_, metrics_,
-                    {[this] { return stopping(); },
-                     [this, &slot](JobId job, int pid) {
-                       const std::lock_guard lock(mutex_);
-                       slot.job = job;
-                       slot.backend_pid = pid;
-                     },
-                     retry_after_});
-  while (!stopping() && !session.broken()) {
-    auto job = jobs::claim(session, identity, slot.reorg_too);
-    if (!job && executor.parse_next()) continue;
-    while (job) {
-      wake();  // There may be more: another one looks while this one works.
-      job = executor.run(*job);
-      busy_changed();
+void Pool::idle(Slot& slot) {
+  {
+    const std::lock_guard lock(mutex_);
+    slot.jobs.clear();
+    slot.backend_pid = 0;
+  }
+  report();
+}
+
+// Ends when the thread is to end; throws when only its session is to be replaced.
+void Pool::serve(Slot& slot, int& failures) {
+  const std::string number = std::to_string(slot.number);
+  while (!leaving(slot)) {
+    pg::Session session(place_.dsn, "lockkeeper " + place_.pool + " " + number, 5000, &observer_);
+    pg::require_schema(session);
+    // A backend whose worker was killed must notice in the middle of a statement (server 14+).
+    session.script("SET client_connection_check_interval = '500ms'");
+    if (!settings_.flush_each_job) session.script("SET synchronous_commit = off");
+    const auto own = jobs::environment_of(session);
+    auto identity = jobs::register_worker(session, settings_.name + "/" + place_.pool[0] + number);
+    identity.process = place_.process();
+    identity.pool = place_.pool;
+    failures = 0;
+    Executor executor(session, place_.dsn, identity, own, settings_, place_.database, metrics_,
+                      {[this, &slot] { return leaving(slot); },
+                       [this, &slot](const Work& work, int pid) {
+                         const std::lock_guard lock(mutex_);
+                         slot.jobs.clear();
+                         for (const auto& job : work) slot.jobs.push_back(job.claim.job);
+                         slot.backend_pid = pid;
+                       },
+                       place_.retry_after, place_.ended});
+    while (!leaving(slot) && !session.broken()) {
+      auto work = executor.claim();
+      if (work.empty() && place_.pool == jobs::kGeneral && executor.parse_next()) continue;
+      if (!work.empty()) {
+        const std::lock_guard lock(mutex_);
+        wake_idle();  // There may be more: another one looks while this one works.
+      }
+      while (!work.empty()) {
+        work = executor.run(work);
+        report();
+      }
+      idle(slot);
+      if (!session.broken() && !wait_for_call(slot)) return;
     }
-    {
-      const std::lock_guard lock(mutex_);
-      slot.backend_pid = 0;
-    }
-    busy_changed();
-    if (!session.broken() && !wait_for_call(slot)) break;
   }
 }
 

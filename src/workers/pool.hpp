@@ -1,6 +1,8 @@
 #pragma once
-// The worker threads of one database: who is idle, who runs what, and how they are woken. Nothing
-// but wake-ups crosses between threads; the truth stays in the tables. All functions: any thread.
+// The worker threads of one pool of one database: who is idle, who runs what, and how they are
+// woken. Threads, and their sessions, are made when there is work and go when there has been none
+// for a while, all but one. Nothing but wake-ups crosses between threads; the truth stays in the
+// tables. All functions: any thread.
 
 #include <chrono>
 #include <condition_variable>
@@ -12,25 +14,38 @@
 #include <vector>
 
 #include "config/settings.hpp"
+#include "jobs/queue.hpp"
 #include "metrics/registry.hpp"
 #include "pg/session.hpp"
 
 namespace lockkeeper::workers {
 
+/// Where a pool belongs, and whom it tells.
+struct PoolPlace {
+  pg::Dsn dsn;
+  std::string database;                   ///< label
+  std::string pool;                       ///< jobs::kGeneral or jobs::kReorg
+  int warm = 0;                           ///< threads that stay when there is nothing to do
+  std::function<std::int64_t()> process;  ///< row of ddl_worker
+  std::function<void(std::chrono::milliseconds)> retry_after;  ///< wake somebody then
+  std::function<void(int made_ready)> ended;                   ///< some jobs have ended
+};
+
 class Pool {
  public:
-  Pool(pg::Dsn dsn, std::string database, const config::WorkSettings& settings,
-       metrics::Registry& metrics, pg::Observer& observer,
-       std::function<void(std::chrono::milliseconds)> retry_after);
+  Pool(PoolPlace place, const config::WorkSettings& settings, metrics::Registry& metrics,
+       pg::Observer& observer);
   /// Stops and joins.
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  void start();
-  /// One idle worker looks for work; when none is idle, the next that becomes idle looks again.
-  void wake();
-  /// No new claims; running jobs go on. Then join() or the destructor.
+  /// At most so many threads from now on; those that are too many end after what they run.
+  void resize(int most);
+  /// So many jobs may be ready: idle workers look for them, and new ones are made when there are
+  /// not enough. When all are busy, the next that becomes idle looks again.
+  void call(int jobs);
+  /// No new claims; running jobs go on. Then wait_until_ended() or the destructor.
   void stop();
   /// True when all threads have ended within `most`.
   bool wait_until_ended(std::chrono::milliseconds most);
@@ -39,27 +54,30 @@ class Pool {
 
  private:
   struct Slot {
-    bool reorg_too = true;
+    int number = 0;
     bool idle = false;
     bool called = false;
-    JobId job;
+    bool over = false;  ///< its thread has ended and can be joined
+    std::vector<JobId> jobs;
     int backend_pid = 0;
     std::condition_variable wake;
     std::thread thread;
   };
-  void body(Slot& slot, int number);
-  void serve(Slot& slot, int number);
+  bool wake_idle();
+  void start_one();
+  void body(Slot& slot);
+  void serve(Slot& slot, int& failures);
   bool wait_for_call(Slot& slot);
   bool pause(Slot& slot, std::chrono::milliseconds delay);
-  bool stopping();
-  void busy_changed();
+  bool leaving(const Slot& slot);
+  bool must_go(const Slot& slot) const;
+  void idle(Slot& slot);
+  void report();
 
-  pg::Dsn dsn_;
-  std::string database_;
+  PoolPlace place_;
   const config::WorkSettings& settings_;
   metrics::Registry& metrics_;
   pg::Observer& observer_;
-  std::function<void(std::chrono::milliseconds)> retry_after_;
 
   std::mutex mutex_;
   // State below is protected by mutex_.
@@ -67,6 +85,7 @@ class Pool {
   std::condition_variable ended_;
   bool stopping_ = false;
   bool call_waiting_ = false;
+  int most_ = 0;
   int live_ = 0;
 };
 

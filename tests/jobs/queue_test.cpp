@@ -15,9 +15,16 @@ class JobsQueue : public DatabaseTest {
     session = std::make_unique<pg::Session>(dsn(), "test");
     me = jobs::register_worker(*session, "me");
   }
-  std::optional<jobs::Job> claim() { return jobs::claim(*session, me, true); }
+  std::optional<jobs::Job> claim() {
+    for (const char* pool : {jobs::kGeneral, jobs::kReorg}) {
+      me.pool = pool;
+      if (auto job = jobs::claim(*session, me)) return job;
+    }
+    return std::nullopt;
+  }
   jobs::Ended finish(const jobs::Job& job) {
-    return jobs::end(*session, job.claim, jobs::JobState::synced, std::nullopt, "[]");
+    int made_ready = 0;
+    return jobs::end_well(*session, {job}, "[]", &made_ready);
   }
   std::string dependency(JobId job) {
     return value("SELECT dependency_id FROM lockkeeper.jobs WHERE id = " + job.str());
@@ -57,13 +64,13 @@ TEST_F(JobsQueue, promise_2_only_the_last_claim_can_write) {
       "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1280014187 AND "
       "database = (SELECT oid FROM pg_database WHERE datname = current_database())",
       "1");
-  ASSERT_EQ(jobs::reclaim_lost(*session).size(), 1U);
+  ASSERT_EQ(jobs::reclaim_lost(*session, 3).size(), 1U);
   const auto second = claim();
   ASSERT_TRUE(second);
   EXPECT_GT(second->claim.epoch, first->claim.epoch);
   EXPECT_EQ(finish(*first), jobs::Ended::lost);
   EXPECT_FALSE(jobs::hand_back(*session, first->claim, {}, true, std::nullopt));
-  EXPECT_FALSE(jobs::begin_outside(*session, first->claim, "x", "x", "{}"));
+  EXPECT_FALSE(jobs::begin_outside(*session, first->claim, "x", "x", "{}", 0));
   EXPECT_EQ(finish(*second), jobs::Ended::ended);
 }
 
@@ -71,7 +78,7 @@ TEST_F(JobsQueue, a_living_worker_keeps_its_jobs) {
   submit("CREATE TABLE t (a int)");
   ASSERT_TRUE(claim());
   pg::Session other(dsn(), "test");
-  EXPECT_TRUE(jobs::reclaim_lost(other).empty());
+  EXPECT_TRUE(jobs::reclaim_lost(other, 3).empty());
 }
 
 TEST_F(JobsQueue, promise_3_conflicting_jobs_run_in_id_order) {
@@ -214,7 +221,7 @@ TEST_F(JobsQueue, a_running_job_that_is_cancelled_cannot_end_well) {
   const auto id = submit("CREATE TABLE a (x int)");
   const auto job = claim();
   EXPECT_EQ(value("SELECT lockkeeper.cancel(" + id.str() + ")"), "cancelling");
-  EXPECT_EQ(finish(*job), jobs::Ended::cancelling);
+  EXPECT_EQ(finish(*job), jobs::Ended::stopping);
   EXPECT_EQ(jobs::standing_of(*session, job->claim), jobs::Standing::cancelling);
 }
 

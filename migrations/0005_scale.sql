@@ -1,0 +1,364 @@
+-- What many jobs need: settings, pools, a floor under the claim, ends of many jobs at once.  breaking: no
+INSERT INTO lockkeeper.ddl_migration (version, name) VALUES (5, 'scale');
+
+-- Settings of this queue, read while it runs. A setting without a row has its default.
+CREATE TABLE lockkeeper.ddl_setting (
+    name       text PRIMARY KEY,
+    value      text NOT NULL,
+    changed_by name NOT NULL,
+    changed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+ALTER TABLE lockkeeper.ddl_job
+    ADD COLUMN instant boolean NOT NULL DEFAULT false,     -- locks nothing that applications use
+    ADD COLUMN refuses_new boolean NOT NULL DEFAULT false, -- no submissions until it has ended
+    ADD COLUMN process bigint,                             -- ddl_worker of the claim
+    ADD COLUMN outside_pid integer,                        -- backend that runs it outside a transaction
+    ADD COLUMN paused_by text,
+    ADD CONSTRAINT known_paused_by CHECK (paused_by IN ('user', 'system', 'crashes')),
+    ADD CONSTRAINT paused_by_somebody CHECK (
+        (state IN ('paused', 'pausing')) = (paused_by IS NOT NULL));
+DROP INDEX lockkeeper.ddl_job_ready;
+CREATE INDEX ddl_job_ready ON lockkeeper.ddl_job (pool, priority DESC, id)
+    WHERE state = 'queueing' AND waits = 0 AND parsed;
+CREATE INDEX ddl_job_refuses_new ON lockkeeper.ddl_job (id) WHERE refuses_new;
+CREATE INDEX ddl_job_retry ON lockkeeper.ddl_job (retry_at) WHERE retry_at IS NOT NULL;
+
+-- Processes that run jobs. Their sessions die with the connection; a process that was stopped, or
+-- cut off without its connections being closed, is told by its lease (server time).
+CREATE TABLE lockkeeper.ddl_worker (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name        text NOT NULL,
+    lease_until timestamptz NOT NULL,
+    started_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+
+-- A safe lower bound of the ids that can be ready, by pool and priority: a claim starts its scan
+-- there, so that dead rows that cannot be vacuumed (a transaction is open for hours) are not read
+-- again by every claim. Raised by raise_floor alone, lowered by whatever makes an older job ready.
+CREATE TABLE lockkeeper.ddl_floor (
+    pool     text NOT NULL,
+    priority smallint NOT NULL,
+    floor    bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (pool, priority)
+) WITH (fillfactor = 50, autovacuum_vacuum_cost_delay = 0);
+INSERT INTO lockkeeper.ddl_floor (pool, priority)
+SELECT pool, priority FROM (VALUES ('general'), ('reorg')) AS p(pool), generate_series(-1, 1) AS priority;
+ALTER TABLE lockkeeper.ddl_job ADD CONSTRAINT known_priority CHECK (priority BETWEEN -1 AND 1);
+
+-- Shared by everything that draws ids or makes jobs ready, until its commit. 1280009828 = 'LKfd'.
+CREATE FUNCTION lockkeeper.hold_floor() RETURNS void
+LANGUAGE sql AS $$ SELECT pg_catalog.pg_advisory_xact_lock_shared(1280009828, 0) $$;
+
+-- Jobs became ready: the floor may not be above them.
+CREATE FUNCTION lockkeeper.lower_floor(jobs bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM lockkeeper.hold_floor();
+    UPDATE lockkeeper.ddl_floor AS f SET floor = m.least_id
+      FROM (SELECT j.pool, j.priority, min(j.id) AS least_id FROM lockkeeper.ddl_job AS j
+             WHERE j.id = ANY (jobs) GROUP BY j.pool, j.priority) AS m
+     WHERE f.pool = m.pool AND f.priority = m.priority AND f.floor > m.least_id;
+END $$;
+
+-- Raises the floors to the first job that is ready now. Alone for a moment: whatever drew an id or
+-- made a job ready has committed, and what comes later either has a larger id or lowers the floor.
+-- Waits no longer than lock_timeout of the caller.
+CREATE FUNCTION lockkeeper.raise_floor() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    next_id bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock(1280009828, 0);
+    SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END INTO next_id
+      FROM lockkeeper.ddl_job_id_seq;
+    UPDATE lockkeeper.ddl_floor AS f SET floor = r.least_id
+      FROM (SELECT p.pool, p.priority, coalesce((
+                SELECT j.id FROM lockkeeper.ddl_job AS j
+                 WHERE j.pool = p.pool AND j.priority = p.priority AND j.id >= p.floor
+                   AND j.state = 'queueing' AND j.waits = 0 AND j.parsed
+                 ORDER BY j.id LIMIT 1), next_id) AS least_id
+              FROM lockkeeper.ddl_floor AS p) AS r
+     WHERE f.pool = r.pool AND f.priority = r.priority AND r.least_id > f.floor + 200;
+END $$;
+
+-- As in 0002, with the floor kept under what became ready.
+CREATE OR REPLACE FUNCTION lockkeeper.grant_waiting(freed text[]) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    head record;
+    barrier bigint;
+    granted_jobs bigint[] := '{}';
+    newly bigint[];
+    made_ready bigint[];
+BEGIN
+    FOR head IN
+        SELECT k.object, w.job_id, w.exclusive
+          FROM (SELECT DISTINCT o FROM unnest(freed) AS t(o)) AS k(object),
+               LATERAL (SELECT f.job_id, f.exclusive FROM lockkeeper.ddl_job_footprint AS f
+                         WHERE f.object = k.object AND NOT f.granted ORDER BY f.job_id LIMIT 1) AS w
+         ORDER BY k.object
+    LOOP
+        IF head.exclusive THEN
+            -- The row lock makes one of several finishers that share the object the last one.
+            PERFORM FROM lockkeeper.ddl_job_footprint AS f
+              WHERE f.object = head.object AND f.job_id = head.job_id FOR UPDATE;
+            CONTINUE WHEN EXISTS (SELECT FROM lockkeeper.ddl_job_footprint AS f
+                                   WHERE f.object = head.object AND f.granted);
+            UPDATE lockkeeper.ddl_job_footprint AS f SET granted = true
+             WHERE f.object = head.object AND f.job_id = head.job_id AND NOT f.granted;
+            IF FOUND THEN granted_jobs := granted_jobs || head.job_id; END IF;
+        ELSIF NOT EXISTS (SELECT FROM lockkeeper.ddl_job_footprint AS f
+                           WHERE f.object = head.object AND f.exclusive AND f.granted) THEN
+            SELECT min(f.job_id) INTO barrier FROM lockkeeper.ddl_job_footprint AS f
+             WHERE f.object = head.object AND f.exclusive;
+            WITH granting AS (
+                UPDATE lockkeeper.ddl_job_footprint AS f SET granted = true
+                 WHERE f.object = head.object AND NOT f.granted
+                   AND f.job_id < coalesce(barrier, 9223372036854775807)
+                RETURNING f.job_id)
+            SELECT coalesce(array_agg(job_id), '{}') INTO newly FROM granting;
+            granted_jobs := granted_jobs || newly;
+        END IF;
+    END LOOP;
+    IF granted_jobs = '{}' THEN RETURN 0; END IF;
+    -- Rows in id order, so that two finishers cannot deadlock.
+    PERFORM FROM lockkeeper.ddl_job WHERE id = ANY (granted_jobs) ORDER BY id FOR UPDATE;
+    WITH counts AS (SELECT j AS id, count(*)::integer AS n FROM unnest(granted_jobs) AS t(j) GROUP BY j),
+         lowered AS (UPDATE lockkeeper.ddl_job AS d SET waits = d.waits - c.n
+                       FROM counts AS c WHERE d.id = c.id RETURNING d.id, d.waits)
+    SELECT array_agg(id) FILTER (WHERE waits = 0) INTO made_ready FROM lowered;
+    IF made_ready IS NULL THEN RETURN 0; END IF;
+    PERFORM lockkeeper.lower_floor(made_ready);
+    RETURN cardinality(made_ready);
+END $$;
+
+-- As in 0002, in one query.
+CREATE OR REPLACE FUNCTION lockkeeper.lock_objects(entries lockkeeper.footprint_entry[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM CASE WHEN s.excl THEN pg_advisory_xact_lock(1280009593, s.stripe)
+                 ELSE pg_advisory_xact_lock_shared(1280009593, s.stripe) END
+       FROM (SELECT hashtext(e.object) & 1023 AS stripe, bool_or(e.exclusive) AS excl
+               FROM unnest(entries) AS e GROUP BY 1 ORDER BY 1) AS s;
+END $$;
+
+-- Puts parsed statements into the queue, in order, as one transaction, with set-based SQL: a chunk
+-- of thousands costs a few statements. jobs: an array of {action, statements, refs, transactional,
+-- pool, opaque, changes_schema, instant, search_path, settings, unparsed_run, parsed}; options:
+-- {on_error, key, priority, refuse_new, batch, continues}. More than one job makes a batch, whose
+-- jobs follow each other; `continues`: the id of a job of the same transaction, to whose batch these
+-- belong; `batch`: true makes one of a single job, to be continued. Gives the ids; `existing` when
+-- the key was used before.
+CREATE OR REPLACE FUNCTION lockkeeper.enqueue(jobs jsonb, options jsonb)
+RETURNS TABLE (id bigint, existing boolean)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    acting name := lockkeeper.acting_role();
+    the_key text := options->>'key';
+    wanted integer := jsonb_array_length(jobs);
+    batch bigint;
+    seq integer := 0;
+    entries lockkeeper.footprint_entry[];
+    ids bigint[];
+    refusing bigint;
+    ready_pool text;
+BEGIN
+    IF the_key IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended('lockkeeper key ' || the_key, 0));
+        RETURN QUERY SELECT k, true FROM lockkeeper.jobs_of_key(the_key) AS k;
+        IF FOUND THEN RETURN; END IF;
+    END IF;
+    PERFORM lockkeeper.check_specs(jobs);
+    IF options ? 'continues' THEN
+        SELECT j.batch_id, (SELECT max(b.batch_seq) FROM lockkeeper.ddl_job AS b WHERE b.batch_id = j.batch_id)
+          INTO STRICT batch, seq FROM lockkeeper.ddl_job AS j
+         WHERE j.id = (options->>'continues')::bigint AND j.role = acting AND j.batch_id IS NOT NULL
+           AND j.xmin::text = (pg_current_xact_id()::text::bigint & 4294967295)::text;
+    ELSIF wanted > 1 OR coalesce((options->>'batch')::boolean, false) THEN
+        batch := nextval('lockkeeper.ddl_batch_id_seq');
+    END IF;
+    WITH numbered AS (SELECT n::integer AS n, j FROM jsonb_array_elements(jobs) WITH ORDINALITY AS t(j, n)),
+    paths AS (SELECT p.path AS setting, lockkeeper.path_schemas(p.path, acting) AS schemas
+                FROM (SELECT DISTINCT j->>'search_path' FROM numbered) AS p(path)),
+    resolved AS (
+        SELECT n.n, f.object, f.exclusive
+          FROM numbered AS n JOIN paths AS p ON p.setting = n.j->>'search_path',
+               LATERAL lockkeeper.resolve_refs(n.j->'refs', p.schemas) AS f
+        UNION ALL SELECT n, 'batch:' || batch, true FROM numbered WHERE batch IS NOT NULL)
+    SELECT array_agg((r.n, r.object, r.exclusive)::lockkeeper.footprint_entry ORDER BY r.n)
+      INTO entries FROM resolved AS r;
+    PERFORM lockkeeper.lock_objects(entries);
+    PERFORM lockkeeper.hold_floor();
+    SELECT min(j.id) INTO refusing FROM lockkeeper.ddl_job AS j WHERE j.refuses_new;
+    IF refusing IS NOT NULL AND NOT options ? 'continues' THEN
+        RAISE EXCEPTION 'job % takes the whole database and refuses new jobs until it has ended', refusing
+            USING ERRCODE = 'object_in_use', HINT = 'see "lockkeeper jobs", and submit again later';
+    END IF;
+    ids := ARRAY(SELECT nextval('lockkeeper.ddl_job_id_seq') FROM generate_series(1, wanted));
+    WITH numbered AS (SELECT n::integer AS n, j FROM jsonb_array_elements(jobs) WITH ORDINALITY AS t(j, n)),
+    asked AS (SELECT ids[e.job] AS job_id, e.object, bool_or(e.exclusive) AS exclusive
+                FROM unnest(entries) AS e GROUP BY 1, 2),
+    standing AS (
+        SELECT o.object, EXISTS (SELECT FROM lockkeeper.ddl_job_footprint AS f WHERE f.object = o.object) AS used,
+               EXISTS (SELECT FROM lockkeeper.ddl_job_footprint AS f
+                        WHERE f.object = o.object AND f.exclusive) AS used_exclusively
+          FROM (SELECT DISTINCT a.object FROM asked AS a) AS o),
+    ordered AS (
+        SELECT a.job_id, a.object, a.exclusive,
+               count(*) OVER before AS earlier,
+               count(*) FILTER (WHERE a.exclusive) OVER before AS earlier_exclusive
+          FROM asked AS a
+        WINDOW before AS (PARTITION BY a.object ORDER BY a.job_id
+                          ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)),
+    added AS (
+        INSERT INTO lockkeeper.ddl_job_footprint (object, job_id, exclusive, granted)
+        SELECT o.object, o.job_id, o.exclusive,
+               CASE WHEN o.exclusive THEN NOT s.used AND o.earlier = 0
+                    ELSE NOT s.used_exclusively AND o.earlier_exclusive = 0 END
+          FROM ordered AS o JOIN standing AS s ON s.object = o.object
+        RETURNING job_id, granted),
+    missing AS (SELECT a.job_id, (count(*) FILTER (WHERE NOT a.granted))::integer AS waits
+                  FROM added AS a GROUP BY a.job_id),
+    queued AS (
+        INSERT INTO lockkeeper.ddl_job (id, waits, priority, pool, parsed, transactional, opaque,
+            unparsed_run, changes_schema, instant, refuses_new, batch_id, batch_seq, on_error, key, action,
+            statements, role, search_path, settings)
+        SELECT ids[n.n], m.waits, coalesce((options->>'priority')::smallint, 0),
+            coalesce(n.j->>'pool', 'general'), coalesce((n.j->>'parsed')::boolean, true),
+            coalesce((n.j->>'transactional')::boolean, true), coalesce((n.j->>'opaque')::boolean, false),
+            coalesce((n.j->>'unparsed_run')::boolean, false),
+            coalesce((n.j->>'changes_schema')::boolean, true), coalesce((n.j->>'instant')::boolean, false),
+            coalesce((options->>'refuse_new')::boolean, false), batch, seq + n.n,
+            coalesce(options->>'on_error', 'cancel'), CASE WHEN seq + n.n = 1 THEN the_key END,
+            n.j->>'action', ARRAY(SELECT jsonb_array_elements_text(n.j->'statements')),
+            acting, n.j->>'search_path', coalesce(n.j->'settings', '{}')
+          FROM numbered AS n JOIN missing AS m ON m.job_id = ids[n.n]
+        RETURNING pool, waits, parsed)
+    SELECT min(q.pool) INTO ready_pool FROM queued AS q WHERE q.waits = 0 OR NOT q.parsed;
+    -- A chunk of a batch has at most one ready job; what it leaves ready is found by its workers.
+    IF ready_pool IS NOT NULL THEN PERFORM pg_notify('lockkeeper_ready', ready_pool); END IF;
+    -- Right after many rows came in, plans must not rest on what was known before.
+    IF wanted >= 1000 THEN
+        ANALYZE lockkeeper.ddl_job, lockkeeper.ddl_job_footprint;
+    END IF;
+    RETURN QUERY SELECT unnest(ids), false;
+END $$;
+
+-- As in 0003, with the floor kept under the job. A worker has parsed a job from psql: its footprint
+-- replaces the barrier, under the same id. Later jobs that were granted an object that this one wants lose it again: none of them can have
+-- started, because each still waits for the database.
+CREATE OR REPLACE FUNCTION lockkeeper.file_parsed(parsed_job bigint, spec jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    job lockkeeper.ddl_job;
+    entries lockkeeper.footprint_entry[];
+    missing integer;
+BEGIN
+    -- The barrier itself first, so that nothing new is granted meanwhile.
+    PERFORM lockkeeper.lock_objects(ARRAY[(0, 'database', true)::lockkeeper.footprint_entry]);
+    SELECT * INTO STRICT job FROM lockkeeper.ddl_job WHERE id = parsed_job FOR UPDATE;
+    SELECT array_agg((0, f.object, f.exclusive)::lockkeeper.footprint_entry) INTO entries
+      FROM lockkeeper.resolve_refs(spec->'refs', lockkeeper.path_schemas(job.search_path, job.role)) AS f;
+    DELETE FROM lockkeeper.ddl_job_footprint WHERE job_id = parsed_job;
+    WITH wanted AS (SELECT e.object, bool_or(e.exclusive) AS exclusive
+                      FROM unnest(entries) AS e GROUP BY e.object),
+    taken_back AS (
+        UPDATE lockkeeper.ddl_job_footprint AS f SET granted = false FROM wanted AS w
+         WHERE f.object = w.object AND f.job_id > parsed_job AND f.granted
+           AND (f.exclusive OR w.exclusive) RETURNING f.job_id),
+    counts AS (SELECT job_id, count(*)::integer AS n FROM taken_back GROUP BY job_id)
+    UPDATE lockkeeper.ddl_job AS d SET waits = d.waits + c.n FROM counts AS c WHERE d.id = c.job_id;
+    WITH wanted AS (SELECT e.object, bool_or(e.exclusive) AS exclusive
+                      FROM unnest(entries) AS e GROUP BY e.object),
+    added AS (
+        INSERT INTO lockkeeper.ddl_job_footprint (object, job_id, exclusive, granted)
+        SELECT w.object, parsed_job, w.exclusive, NOT EXISTS (
+                   SELECT FROM lockkeeper.ddl_job_footprint AS f
+                    WHERE f.object = w.object AND f.job_id < parsed_job
+                      AND (f.exclusive OR w.exclusive))
+          FROM wanted AS w RETURNING granted)
+    SELECT count(*) FILTER (WHERE NOT granted) INTO missing FROM added;
+    UPDATE lockkeeper.ddl_job SET parsed = true, waits = missing, action = spec->>'action',
+           pool = coalesce(spec->>'pool', 'general'),
+           transactional = coalesce((spec->>'transactional')::boolean, true),
+           opaque = coalesce((spec->>'opaque')::boolean, false),
+           instant = coalesce((spec->>'instant')::boolean, false),
+           changes_schema = coalesce((spec->>'changes_schema')::boolean, true)
+     WHERE id = parsed_job;
+    PERFORM lockkeeper.lower_floor(ARRAY[parsed_job]);
+    PERFORM lockkeeper.grant_waiting(ARRAY['database']);
+    PERFORM pg_notify('lockkeeper_ready', '');
+END $$;
+
+-- Ends jobs well, in the transaction of their changes, if all claims still hold and nobody wants
+-- one stopped (promises 1, 2, 4). The hot path: no SET clauses, one pass; the caller has set
+-- search_path to pg_catalog and plan_cache_mode to force_generic_plan. Gives: 'ended', with the
+-- number of jobs that became ready; 'lost' (somebody else has one) or 'stopping' (one is to be
+-- cancelled or paused): roll back. The version row is locked last: from there to the commit all
+-- changes of the schema follow each other.
+CREATE FUNCTION lockkeeper.end_jobs(the_jobs bigint[], epochs bigint[], done_steps jsonb,
+                                    OUT outcome text, OUT made_ready integer)
+LANGUAGE plpgsql AS $$
+DECLARE
+    held integer;
+    running integer;
+    changing integer;
+    gone_jobs bigint[];
+    gone_objects text[];
+    gone_exclusives boolean[];
+    made bigint;
+BEGIN
+    made_ready := 0;
+    SELECT count(*), count(*) FILTER (WHERE l.state = 'running'),
+           count(*) FILTER (WHERE l.changes_schema)
+      INTO held, running, changing
+      FROM (SELECT j.state, j.changes_schema FROM lockkeeper.ddl_job AS j
+             WHERE j.id = ANY (the_jobs) AND j.epoch = epochs[array_position(the_jobs, j.id)]
+               AND j.claimed_by IS NOT NULL ORDER BY j.id FOR UPDATE) AS l;
+    IF held < cardinality(the_jobs) THEN outcome := 'lost'; RETURN; END IF;
+    IF running < held THEN outcome := 'stopping'; RETURN; END IF;
+    outcome := 'ended';
+    PERFORM CASE WHEN s.excl THEN pg_advisory_xact_lock(1280009593, s.stripe)
+                 ELSE pg_advisory_xact_lock_shared(1280009593, s.stripe) END
+       FROM (SELECT hashtext(f.object) & 1023 AS stripe, bool_or(f.exclusive) AS excl
+               FROM lockkeeper.ddl_job_footprint AS f WHERE f.job_id = ANY (the_jobs)
+              GROUP BY 1 ORDER BY 1) AS s;
+    WITH gone AS (DELETE FROM lockkeeper.ddl_job_footprint AS f WHERE f.job_id = ANY (the_jobs)
+                  RETURNING f.job_id, f.object, f.exclusive)
+    SELECT array_agg(g.job_id), array_agg(g.object), array_agg(g.exclusive)
+      INTO gone_jobs, gone_objects, gone_exclusives FROM gone AS g;
+    IF EXISTS (SELECT FROM lockkeeper.ddl_job_footprint AS f
+                WHERE f.object = ANY (gone_objects) AND NOT f.granted) THEN
+        made_ready := lockkeeper.grant_waiting(gone_objects);
+    END IF;
+    IF changing > 0 THEN
+        UPDATE lockkeeper.ddl_schema_version SET version = version + changing RETURNING version INTO made;
+    END IF;
+    WITH touched AS (
+        SELECT g.job_id, array_agg(g.object ORDER BY g.object) AS objects
+          FROM unnest(gone_jobs, gone_objects, gone_exclusives) AS g(job_id, object, exclusive)
+         WHERE g.exclusive AND g.object NOT LIKE 'batch:%' GROUP BY g.job_id),
+    job AS (DELETE FROM lockkeeper.ddl_job AS j WHERE j.id = ANY (the_jobs)
+            RETURNING j.id, j.schema_state, j.action, j.statements, j.role, j.search_path, j.settings,
+                      j.batch_id, j.batch_seq, j.key, j.tries, j.epoch, j.worker, j.submitted_at,
+                      j.started_at, j.changes_schema),
+    told AS (
+        SELECT j.id, j.schema_state, j.action, j.statements, j.role, j.search_path, j.settings,
+               j.batch_id, j.batch_seq, j.key, j.tries, j.epoch, j.worker, j.submitted_at, j.started_at,
+               coalesce(t.objects, '{}') AS objects,
+               CASE WHEN j.changes_schema THEN made - changing
+                    + count(*) FILTER (WHERE j.changes_schema) OVER (ORDER BY j.id) END AS version
+          FROM job AS j LEFT JOIN touched AS t ON t.job_id = j.id),
+    diff AS (
+        INSERT INTO lockkeeper.ddl_schema_diff (version, job_id, action, state_from, state_to, objects)
+        SELECT t.version, t.id, t.action, t.schema_state, 'public', t.objects
+          FROM told AS t WHERE t.version IS NOT NULL)
+    INSERT INTO lockkeeper.ddl_history (id, state, schema_state, action, statements, objects, role,
+        search_path, settings, batch_id, batch_seq, key, tries, epoch, worker, error, steps,
+        schema_version, submitted_at, started_at, ended_at)
+    SELECT t.id, 'synced', 'public', t.action, t.statements, t.objects, t.role, t.search_path, t.settings,
+           t.batch_id, t.batch_seq, t.key, t.tries, t.epoch, t.worker, NULL, done_steps, t.version,
+           t.submitted_at, t.started_at, clock_timestamp() FROM told AS t;
+END $$;

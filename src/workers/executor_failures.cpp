@@ -1,0 +1,126 @@
+// What becomes of a job that did not do its work: another try, a pause, or the end.
+#include "base/log.hpp"
+#include "pg/quote.hpp"
+#include "workers/executor.hpp"
+
+namespace lockkeeper::workers {
+namespace {
+
+const Report kCancelled = [] {
+  Report report;
+  report.sqlstate = "57014";
+  report.message = "cancelled while it ran; what it had done was taken back";
+  return report;
+}();
+
+// The statement ends its transaction itself, or must not be in one: our parser could not know.
+bool wants_outside(const Error& error) {
+  return error.sqlstate() == "25001" || error.sqlstate() == "2D000";
+}
+
+}  // namespace
+
+// The worker may not act as the role that submitted the job: say what would mend it.
+Report Executor::explained(const jobs::Job& job, const Error& error) const {
+  Report report = error.report();
+  const bool no_member = error.query() == "script" && report.hint.empty() &&
+                         job.role != own_.login &&
+                         report.message.find("set role") != std::string::npos;
+  if (no_member)
+    report.hint = "the worker's role must be a member of it: GRANT " + pg::quote_ident(job.role) +
+                  " TO " + pg::quote_ident(own_.login);
+  return report;
+}
+
+bool Executor::may_retry(const jobs::Job& job, const Error& error) const {
+  if (error.retry() == Retry::never) return false;
+  // A statement_timeout that the submitter asked for is an answer, not an accident.
+  if (error.sqlstate() == "57014" && job.settings.count("statement_timeout") != 0) return false;
+  return job.tries + 1 < settings_.tries_most;
+}
+
+void Executor::settle_failure(const jobs::Job& job, const Error& error) {
+  const auto id = job.claim.job.str();
+  // Only for the worker's own role: anybody's trigger can raise these codes.
+  if (wants_outside(error) && job.role == own_.login && job.transactional &&
+      job.statements.size() == 1) {
+    // Everything was rolled back; the second run goes outside.
+    log::info("job runs outside of a transaction", {{"job", id}, {"reason", error.what()}});
+    jobs::Job outside = job;
+    outside.transactional = false;
+    try {
+      run_outside(outside);
+    } catch (const Error& second) {
+      if (session_.broken()) throw;
+      settle_failure(outside, second);
+    }
+    return;
+  }
+  const auto standing = [&] {
+    pg::Transaction tx(session_);
+    return jobs::standing_of(session_, job.claim);
+  }();
+  if (standing == jobs::Standing::lost) {
+    log::warning("claim lost, change rolled back", {{"job", id}});
+    return;
+  }
+  if (standing != jobs::Standing::held) return stop_as_asked(job);
+  if (hand_back(job, error)) return;
+  end_cancelled(job, explained(job, error));
+}
+
+bool Executor::hand_back(const jobs::Job& job, const Error& error) {
+  const bool stopped = hooks_.stopping() && error.sqlstate() == "57014";
+  if (!stopped && !may_retry(job, error)) return false;
+  const auto delay = stopped ? std::chrono::milliseconds(0)
+                             : settings_.lock_backoff.after(job.tries + 1, random_unit());
+  if (!jobs::hand_back(session_, job.claim, delay, !stopped, error.report())) return false;
+  log::info("job handed back", {{"job", job.claim.job.str()},
+                                {"state", "queueing"},
+                                {"sqlstate", error.sqlstate()},
+                                {"reason", error.what()},
+                                {"delay_ms", std::to_string(delay.count())}});
+  if (!stopped) {
+    metrics_.job_retried(database_, error.sqlstate());
+    hooks_.retry_after(delay);
+  }
+  return true;
+}
+
+void Executor::stop_as_asked(const jobs::Job& job) {
+  if (jobs::end_paused(session_, job.claim)) {
+    // What a stopped statement outside of a transaction left must not stay while it is paused.
+    log::info("job paused", {{"job", job.claim.job.str()}, {"state", "paused"}});
+    return;
+  }
+  end_cancelled(job, kCancelled);
+}
+
+void Executor::end_cancelled(const jobs::Job& job, const Report& report) {
+  pg::Transaction tx(session_);
+  if (jobs::end(session_, job.claim, jobs::JobState::cancelled, report, "[]") !=
+      jobs::Ended::ended) {
+    log::warning("claim lost", {{"job", job.claim.job.str()}});
+    return;
+  }
+  tx.commit();
+  log::info("job ended", {{"job", job.claim.job.str()},
+                          {"state", "cancelled"},
+                          {"action", job.action},
+                          {"sqlstate", report.sqlstate},
+                          {"reason", report.message}});
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun_;
+  metrics_.job_ended(database_, job.action, "cancelled", job.waited_seconds, took.count());
+}
+
+bool Executor::clean_up_cancelled(const jobs::Job& job) {
+  if (!job.outside_started || job.unparsed_run) return false;
+  const auto unit = parse::parse_one(job.statements.front());
+  const auto session = dressed_session(job);
+  JobSession dressed(*session, own_, job, settings_.long_lock_timeout);
+  dressed.dress_session();
+  return Outside(session_, job, unit)
+      .clean_up(*session, jobs::before_outside(session_, job.claim.job));
+}
+
+}  // namespace lockkeeper::workers
