@@ -19,7 +19,9 @@ ALTER TABLE lockkeeper.ddl_job
     ADD CONSTRAINT paused_by_somebody CHECK (
         (state IN ('paused', 'pausing')) = (paused_by IS NOT NULL));
 DROP INDEX lockkeeper.ddl_job_ready;
-CREATE INDEX ddl_job_ready ON lockkeeper.ddl_job (pool, priority DESC, id)
+-- "id + 0", so that no other index can give this order: which one a claim reads must not depend on
+-- statistics, which are wrong after every batch (jit off: without seqscan all costs look huge).
+CREATE INDEX ddl_job_ready ON lockkeeper.ddl_job (pool, priority, (id + 0))
     WHERE state = 'queueing' AND waits = 0 AND parsed;
 CREATE INDEX ddl_job_refuses_new ON lockkeeper.ddl_job (id) WHERE refuses_new;
 CREATE INDEX ddl_job_retry ON lockkeeper.ddl_job (retry_at) WHERE retry_at IS NOT NULL;
@@ -65,7 +67,7 @@ END $$;
 -- made a job ready has committed, and what comes later either has a larger id or lowers the floor.
 -- Waits no longer than lock_timeout of the caller.
 CREATE FUNCTION lockkeeper.raise_floor() RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     next_id bigint;
 BEGIN
@@ -75,16 +77,17 @@ BEGIN
     UPDATE lockkeeper.ddl_floor AS f SET floor = r.least_id
       FROM (SELECT p.pool, p.priority, coalesce((
                 SELECT j.id FROM lockkeeper.ddl_job AS j
-                 WHERE j.pool = p.pool AND j.priority = p.priority AND j.id >= p.floor
+                 WHERE j.pool = p.pool AND j.priority = p.priority AND j.id + 0 >= p.floor
                    AND j.state = 'queueing' AND j.waits = 0 AND j.parsed
-                 ORDER BY j.id LIMIT 1), next_id) AS least_id
+                 ORDER BY j.id + 0 LIMIT 1), next_id) AS least_id
               FROM lockkeeper.ddl_floor AS p) AS r
      WHERE f.pool = r.pool AND f.priority = r.priority AND r.least_id > f.floor + 200;
 END $$;
 
 -- As in 0002, with the floor kept under what became ready.
 CREATE OR REPLACE FUNCTION lockkeeper.grant_waiting(freed text[]) RETURNS integer
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     head record;
     barrier bigint;
@@ -153,7 +156,7 @@ END $$;
 CREATE OR REPLACE FUNCTION lockkeeper.enqueue(jobs jsonb, options jsonb)
 RETURNS TABLE (id bigint, existing boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_generic_plan AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     acting name := lockkeeper.acting_role();
     the_key text := options->>'key';
@@ -292,34 +295,86 @@ BEGIN
     PERFORM pg_notify('lockkeeper_ready', '');
 END $$;
 
--- Ends jobs well, in the transaction of their changes, if all claims still hold and nobody wants
--- one stopped (promises 1, 2, 4). The hot path: no SET clauses, one pass; the caller has set
--- search_path to pg_catalog and plan_cache_mode to force_generic_plan. Gives: 'ended', with the
--- number of jobs that became ready; 'lost' (somebody else has one) or 'stopping' (one is to be
--- cancelled or paused): roll back. The version row is locked last: from there to the commit all
--- changes of the schema follow each other.
-CREATE FUNCTION lockkeeper.end_jobs(the_jobs bigint[], epochs bigint[], done_steps jsonb,
-                                    OUT outcome text, OUT made_ready integer)
-LANGUAGE plpgsql AS $$
+-- Claims the ready job of the highest priority and lowest id in a pool: no row, nothing is ready. With a
+-- long queue of ready jobs up to `most` at once, in the order in which they are to run. Row locks only,
+-- SKIP LOCKED. Reads ddl_job_ready from its floor on, whatever the backlog.
+CREATE FUNCTION lockkeeper.claim(session_id integer, session_name text, process_id bigint, of_pool text,
+                                 most integer)
+RETURNS SETOF lockkeeper.ddl_job
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
+    level record;
+    head record;
+    chosen bigint[];
+BEGIN
+    IF EXISTS (SELECT FROM lockkeeper.ddl_setting AS s WHERE s.name = 'queue' AND s.value <> 'running') THEN
+        RETURN;
+    END IF;
+    FOR level IN SELECT f.priority, f.floor FROM lockkeeper.ddl_floor AS f
+                  WHERE f.pool = of_pool ORDER BY f.priority DESC LOOP
+        SELECT r.id, r.instant, r.crashes INTO head FROM lockkeeper.ddl_job AS r
+         WHERE r.state = 'queueing' AND r.waits = 0 AND r.parsed
+           AND r.pool = of_pool AND r.priority = level.priority AND r.id + 0 >= level.floor
+           AND (r.retry_at IS NULL OR r.retry_at <= clock_timestamp())
+         ORDER BY r.id + 0 LIMIT 1 FOR UPDATE SKIP LOCKED;
+        CONTINUE WHEN NOT FOUND;
+        chosen := ARRAY[head.id];
+        -- One by one, unless the others would have to wait anyway; what may bring its worker down,
+        -- alone; instant jobs go together in another way.
+        IF most > 1 AND NOT head.instant AND head.crashes = 0 AND (SELECT count(*) FROM (
+               SELECT FROM lockkeeper.ddl_job AS r
+                WHERE r.state = 'queueing' AND r.waits = 0 AND r.parsed
+                  AND r.pool = of_pool AND r.priority = level.priority AND r.id + 0 >= level.floor
+                ORDER BY r.id + 0 LIMIT 64) AS backlog) = 64 THEN
+            chosen := chosen || ARRAY(
+                SELECT r.id FROM lockkeeper.ddl_job AS r
+                 WHERE r.state = 'queueing' AND r.waits = 0 AND r.parsed
+                   AND r.pool = of_pool AND r.priority = level.priority AND r.id + 0 > head.id
+                   AND r.retry_at IS NULL AND r.crashes = 0 AND NOT r.instant
+                 ORDER BY r.id + 0 LIMIT most - 1 FOR UPDATE SKIP LOCKED);
+        END IF;
+        RETURN QUERY
+        UPDATE lockkeeper.ddl_job AS j
+           SET state = 'running', state_since = clock_timestamp(), epoch = j.epoch + 1,
+               claimed_by = session_id, claimed_pid = pg_backend_pid(), worker = session_name,
+               process = process_id, retry_at = NULL,
+               started_at = coalesce(j.started_at, clock_timestamp())
+         WHERE j.id = ANY (chosen) RETURNING j.*;
+        RETURN;
+    END LOOP;
+END $$;
+
+-- Ends jobs well, in the transaction of their changes, if all claims still hold and nobody wants one
+-- stopped (promises 1, 2, 4), and claims the next jobs, claims_most of them at most. Errors: LK001, somebody else has
+-- one; LK002, one is to be cancelled or paused. Whoever calls it sends COMMIT in the same message, and
+-- reads what it claimed afterwards: from the lock of the version to the commit all changes of the
+-- schema follow each other, and no round trip to a client may be in between. Settings of the
+-- session tell lockkeeper.made_ready: how many jobs waited for these only, and lockkeeper.claimed: ids.
+CREATE FUNCTION lockkeeper.end_jobs(the_jobs bigint[], epochs bigint[], done_steps jsonb,
+    claims_most integer, session_id integer, session_name text, process_id bigint, of_pool text)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    ended lockkeeper.ddl_job[];
     held integer;
     running integer;
     changing integer;
     gone_jobs bigint[];
     gone_objects text[];
     gone_exclusives boolean[];
-    made bigint;
+    made_ready integer := 0;
+    next_jobs bigint[] := '{}';
 BEGIN
-    made_ready := 0;
-    SELECT count(*), count(*) FILTER (WHERE l.state = 'running'),
-           count(*) FILTER (WHERE l.changes_schema)
-      INTO held, running, changing
-      FROM (SELECT j.state, j.changes_schema FROM lockkeeper.ddl_job AS j
-             WHERE j.id = ANY (the_jobs) AND j.epoch = epochs[array_position(the_jobs, j.id)]
-               AND j.claimed_by IS NOT NULL ORDER BY j.id FOR UPDATE) AS l;
-    IF held < cardinality(the_jobs) THEN outcome := 'lost'; RETURN; END IF;
-    IF running < held THEN outcome := 'stopping'; RETURN; END IF;
-    outcome := 'ended';
+    WITH gone AS (DELETE FROM lockkeeper.ddl_job AS j
+                   WHERE j.id = ANY (the_jobs) AND j.epoch = epochs[array_position(the_jobs, j.id)]
+                     -- "+ 0": the index of claims is full of dead ones; this is to go by id
+                     AND j.claimed_by + 0 IS NOT NULL RETURNING j)
+    SELECT array_agg(g.j), count(*), count(*) FILTER (WHERE (g.j).state = 'running'),
+           count(*) FILTER (WHERE (g.j).changes_schema)
+      INTO ended, held, running, changing FROM gone AS g;
+    IF held < cardinality(the_jobs) THEN RAISE EXCEPTION 'claim lost' USING ERRCODE = 'LK001'; END IF;
+    IF running < held THEN RAISE EXCEPTION 'to be stopped' USING ERRCODE = 'LK002'; END IF;
     PERFORM CASE WHEN s.excl THEN pg_advisory_xact_lock(1280009593, s.stripe)
                  ELSE pg_advisory_xact_lock_shared(1280009593, s.stripe) END
        FROM (SELECT hashtext(f.object) & 1023 AS stripe, bool_or(f.exclusive) AS excl
@@ -333,24 +388,27 @@ BEGIN
                 WHERE f.object = ANY (gone_objects) AND NOT f.granted) THEN
         made_ready := lockkeeper.grant_waiting(gone_objects);
     END IF;
-    IF changing > 0 THEN
-        UPDATE lockkeeper.ddl_schema_version SET version = version + changing RETURNING version INTO made;
+    IF claims_most > 0 THEN
+        next_jobs := ARRAY(SELECT c.id FROM lockkeeper.claim(
+            session_id, session_name, process_id, of_pool, claims_most) AS c);
     END IF;
+    PERFORM set_config('lockkeeper.claimed', next_jobs::text, false);
+    PERFORM set_config('lockkeeper.made_ready', made_ready::text, false);
+    -- A queue for the version row that is handed on faster than the row's own lock.
+    IF changing > 0 THEN PERFORM pg_advisory_xact_lock(1280009828, 1); END IF;
     WITH touched AS (
         SELECT g.job_id, array_agg(g.object ORDER BY g.object) AS objects
           FROM unnest(gone_jobs, gone_objects, gone_exclusives) AS g(job_id, object, exclusive)
          WHERE g.exclusive AND g.object NOT LIKE 'batch:%' GROUP BY g.job_id),
-    job AS (DELETE FROM lockkeeper.ddl_job AS j WHERE j.id = ANY (the_jobs)
-            RETURNING j.id, j.schema_state, j.action, j.statements, j.role, j.search_path, j.settings,
-                      j.batch_id, j.batch_seq, j.key, j.tries, j.epoch, j.worker, j.submitted_at,
-                      j.started_at, j.changes_schema),
+    counter AS (UPDATE lockkeeper.ddl_schema_version AS v SET version = v.version + changing
+                 WHERE changing > 0 RETURNING v.version),
     told AS (
         SELECT j.id, j.schema_state, j.action, j.statements, j.role, j.search_path, j.settings,
                j.batch_id, j.batch_seq, j.key, j.tries, j.epoch, j.worker, j.submitted_at, j.started_at,
                coalesce(t.objects, '{}') AS objects,
-               CASE WHEN j.changes_schema THEN made - changing
+               CASE WHEN j.changes_schema THEN (SELECT c.version FROM counter AS c) - changing
                     + count(*) FILTER (WHERE j.changes_schema) OVER (ORDER BY j.id) END AS version
-          FROM job AS j LEFT JOIN touched AS t ON t.job_id = j.id),
+          FROM unnest(ended) AS j LEFT JOIN touched AS t ON t.job_id = j.id),
     diff AS (
         INSERT INTO lockkeeper.ddl_schema_diff (version, job_id, action, state_from, state_to, objects)
         SELECT t.version, t.id, t.action, t.schema_state, 'public', t.objects

@@ -32,10 +32,17 @@ std::atomic<bool> hooked{false};
 std::mutex mutex;
 std::function<void(const std::string&)> hook;  // guarded by mutex
 
+const std::optional<Order>& order_given() {
+  static const std::optional<Order> order = order_from_environment();
+  return order;
+}
+
 }  // namespace
 
+bool armed() { return order_given().has_value() || hooked.load(std::memory_order_relaxed); }
+
 void reach(const char* name) {
-  static const std::optional<Order> order = order_from_environment();
+  const std::optional<Order>& order = order_given();
   static std::atomic<int> arrivals{0};
   if (order && order->name == name && ++arrivals == order->at) {
     // To this very thread: it must not run on while another thread takes the signal.

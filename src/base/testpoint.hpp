@@ -12,6 +12,9 @@ namespace lockkeeper::testpoint {
 /// arrival) or `name=stop` (SIGSTOP). Read once, at the first arrival.
 void reach(const char* name);
 
+/// Is any order or hook there? Then code that leaves testpoints out for speed must not.
+bool armed();
+
 /// Test only: calls `hook` with each name that is reached; an empty function removes it.
 void set_hook(std::function<void(const std::string&)> hook);
 

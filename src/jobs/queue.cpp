@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "pg/quote.hpp"
 #include "sql/queries.hpp"
 
 namespace lockkeeper::jobs {
@@ -62,11 +63,13 @@ WorkerIdentity register_worker(pg::Session& session, const std::string& name) {
   throw Error(Retry::new_session, "somebody holds the locks of all worker ids", "55P03");
 }
 
-std::optional<Job> claim(pg::Session& session, const WorkerIdentity& worker) {
-  const auto rows = session.run(
-      sql::jobs_claim, pg::Params::of(worker.id, worker.name, process_of(worker), worker.pool));
-  if (rows.empty()) return std::nullopt;
-  return job_from(rows.front());
+std::vector<Job> claim(pg::Session& session, const WorkerIdentity& worker, int most) {
+  std::vector<Job> jobs;
+  for (const auto row :
+       session.run(sql::jobs_claim,
+                   pg::Params::of(worker.id, worker.name, process_of(worker), worker.pool, most)))
+    jobs.push_back(job_from(row));
+  return jobs;
 }
 
 std::vector<Job> claim_more(pg::Session& session, const WorkerIdentity& worker, const Job& head,
@@ -96,14 +99,31 @@ Standing standing_of(pg::Session& session, const Claim& claim, bool* its_turn) {
   return state == "pausing" ? Standing::pausing : Standing::cancelling;
 }
 
-Ended end_well(pg::Session& session, const std::vector<Job>& jobs, const std::string& steps,
-               int* made_ready) {
-  const auto rows = session.run(
-      sql::jobs_end_many,
-      pg::Params::of(array_of(jobs, [](const Job& job) { return job.claim.job.str(); }),
-                     array_of(jobs, [](const Job& job) { return job.claim.epoch.str(); }), steps));
-  *made_ready = static_cast<int>(rows.front().integer("made_ready"));
-  return ended_from(rows.front().text("outcome"));
+std::string end_well_text(const std::vector<Job>& jobs, const std::string& steps,
+                          const WorkerIdentity& worker, int claims_most) {
+  const auto array = [&](std::string (*text)(const Job&)) {
+    return pg::quote_literal(array_of(jobs, text)) + ", ";
+  };
+  return "SELECT lockkeeper.end_jobs(" + array([](const Job& job) { return job.claim.job.str(); }) +
+         array([](const Job& job) { return job.claim.epoch.str(); }) + pg::quote_literal(steps) +
+         ", " + std::to_string(claims_most) + ", " + worker.id.str() + ", " +
+         pg::quote_literal(worker.name) + ", " + process_of(worker).value_or("NULL") + ", " +
+         pg::quote_literal(worker.pool) + ")";
+}
+
+std::optional<Ended> ended_as(const Error& error) {
+  if (error.sqlstate() == "LK001") return Ended::lost;
+  if (error.sqlstate() == "LK002") return Ended::stopping;
+  return std::nullopt;
+}
+
+Claimed claimed(pg::Session& session) {
+  Claimed claimed;
+  for (const auto row : session.run(sql::jobs_claimed)) {
+    claimed.made_ready = static_cast<int>(row.integer("made_ready"));
+    if (!row.null("id")) claimed.jobs.push_back(job_from(row));
+  }
+  return claimed;
 }
 
 bool finish_anyway(pg::Session& session, const Claim& claim) {

@@ -35,8 +35,9 @@ struct WorkerIdentity {
 WorkerIdentity register_worker(pg::Session& session, const std::string& name);
 
 /// The ready job of the highest priority and lowest id of the worker's pool; nothing when none is
-/// ready. Two claimers never wait for each other (FOR UPDATE SKIP LOCKED).
-std::optional<Job> claim(pg::Session& session, const WorkerIdentity& worker);
+/// ready. When many are, up to `most` of them, in the order in which they are to run. Two claimers
+/// never wait for each other (FOR UPDATE SKIP LOCKED).
+std::vector<Job> claim(pg::Session& session, const WorkerIdentity& worker, int most = 1);
 
 /// Jobs that may share one transaction with `head`, an instant job that was just claimed; claimed
 /// too, in the order in which they are to run. The idea is TiDB's merged CREATE TABLE
@@ -55,10 +56,21 @@ enum class Standing { held, cancelling, pausing, lost };
 Standing standing_of(pg::Session& session, const Claim& claim, bool* its_turn = nullptr);
 
 enum class Ended { ended, lost, stopping };
-/// Moves jobs that did their work to history, in the transaction of their changes, all or none.
-/// The hot path: search_path must be pg_catalog. `made_ready`: how many jobs waited for them only.
-Ended end_well(pg::Session& session, const std::vector<Job>& jobs, const std::string& steps,
-               int* made_ready);
+/// The statement that moves jobs which did their work to history, to be sent in one message with
+/// COMMIT, in the transaction of their changes; all or none. search_path must be pg_catalog. Claims
+/// up to `claims_most` next jobs for `worker`. Its errors: ended_as(). (TiDB finishes and schedules
+/// apart; here both are one commit.)
+std::string end_well_text(const std::vector<Job>& jobs, const std::string& steps,
+                          const WorkerIdentity& worker, int claims_most);
+/// What an error of end_well_text means; empty: it is another error.
+std::optional<Ended> ended_as(const Error& error);
+
+struct Claimed {
+  int made_ready = 0;  ///< how many jobs waited only for those that ended
+  std::vector<Job> jobs;
+};
+/// What the last end_well_text that was committed in this session did besides.
+Claimed claimed(pg::Session& session);
 
 /// Moves the job to history in the caller's transaction. `error` must be given unless `final` is
 /// synced; `steps` is a JSON array with what was done.

@@ -259,14 +259,38 @@ Transaction::~Transaction() {
   }
 }
 
-void Transaction::commit() {
-  open_ = false;
+void Transaction::commit() { commit(std::string()); }
+
+void Transaction::commit(const std::string& last) {
   try {
-    session_.script("COMMIT");
+    session_.script(last.empty() ? "COMMIT" : last + ";COMMIT");
+    open_ = false;
   } catch (const Error& error) {
     // A server that answered has decided; without an answer only the tables know.
-    if (!session_.broken()) throw;
-    throw Error(Retry::outcome_unknown, error.report(), "commit");
+    if (session_.broken()) {
+      open_ = false;
+      throw Error(Retry::outcome_unknown, error.report(), "commit");
+    }
+    rollback();
+    throw;
+  }
+}
+
+void run_at_once(Session& session, const std::string& begin, const std::string& statement,
+                 const std::string& last) {
+  try {
+    // The line break ends a comment that the statement may end with.
+    session.script(begin + statement + "\n;" + last + ";COMMIT");
+  } catch (const Error& error) {
+    Report report = error.report();
+    const int before = characters(begin, begin.size());
+    const int length = characters(statement, statement.size());
+    const bool inside = report.position > before && report.position <= before + length + 1;
+    report.position = inside ? report.position - before : 0;
+    report.statement = statement;
+    if (session.broken()) throw Error(Retry::outcome_unknown, std::move(report), "commit");
+    session.script("ROLLBACK");
+    throw Error(error.retry(), std::move(report), "statement");
   }
 }
 

@@ -80,11 +80,20 @@ class Transaction final {
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
   void commit();
+  /// Runs `last`, commands of our own, and commits, in one message: the server needs no word from
+  /// us in between. An error of `last` rolls back and is thrown.
+  void commit(const std::string& last);
   void rollback();
 
  private:
   Session& session_;
   bool open_ = true;
 };
+
+/// Runs a whole transaction in one message: `begin` (BEGIN and more), `statement`, which is
+/// somebody else's and of one piece, and `last`; then commits. Throws as Transaction does; an error
+/// of `statement` has its position in `statement`.
+void run_at_once(Session& session, const std::string& begin, const std::string& statement,
+                 const std::string& last);
 
 }  // namespace lockkeeper::pg

@@ -37,6 +37,7 @@ Control::Control(const pg::Dsn& dsn, const config::WorkSettings& settings,
       liveness_timer_(loop_),
       beat_timer_(loop_),
       retry_timer_(loop_),
+      tell_timer_(loop_),
       general_(place(jobs::kGeneral, 1), settings, metrics, observer),
       reorg_(place(jobs::kReorg, 0), settings, metrics, observer) {}
 
@@ -50,7 +51,7 @@ PoolPlace Control::place(const char* pool, int warm) {
           [this](int made_ready) {
             made_ready_ += made_ready;
             // One notification for all that end while this one is on its way.
-            if (!ends_to_tell_.exchange(true)) asio::post(loop_, [this] { tell_ended(); });
+            if (!ends_to_tell_.exchange(true)) asio::post(loop_, [this] { tell_soon(); });
           }};
 }
 
@@ -189,7 +190,19 @@ void Control::beat() {
   });
 }
 
+// A notification takes a lock of the whole server at its commit: a few hundred a second, no more,
+// however many jobs end; the first after a quiet moment goes out at once.
+void Control::tell_soon() {
+  const auto next = last_told_ + milliseconds(4);
+  if (std::chrono::steady_clock::now() >= next) return tell_ended();
+  tell_timer_.expires_at(next);
+  tell_timer_.async_wait([this](const auto& failed) {
+    if (!failed) tell_ended();
+  });
+}
+
 void Control::tell_ended() {
+  last_told_ = std::chrono::steady_clock::now();
   ends_to_tell_ = false;
   const int made_ready = made_ready_.exchange(0);
   guarded([this, made_ready] {
@@ -281,6 +294,10 @@ void Control::watch_claims() {
     watching_ = false;
     if (failed) return;
     guarded([this] {
+      // Claimed behind a job that turned out to be slow: others are to have them.
+      for (Pool* pool : {&general_, &reorg_})
+        for (const auto& job : pool->take_back(settings_.liveness / 2))
+          jobs::hand_back(*session_, job.claim, milliseconds(0), false, std::nullopt);
       for (const auto& silent : jobs::end_silent(*session_))
         log::warning("worker is silent beyond its lease, its session is ended",
                      {{"job", silent.job.str()}, {"worker", silent.worker}});

@@ -45,6 +45,7 @@ class Control {
   void retry_at(std::chrono::milliseconds delay);
   void look_for_retries();
   void stop_wanted();
+  void tell_soon();
   void tell_ended();
   void report_queue();
   PoolPlace place(const char* pool, int warm);
@@ -62,9 +63,11 @@ class Control {
   boost::asio::steady_timer liveness_timer_;
   boost::asio::steady_timer beat_timer_;
   boost::asio::steady_timer retry_timer_;
+  boost::asio::steady_timer tell_timer_;
   std::optional<std::chrono::steady_clock::time_point> retry_due_;
   std::chrono::steady_clock::time_point next_report_;
   std::chrono::steady_clock::time_point next_purge_;
+  std::chrono::steady_clock::time_point last_told_;
   std::unique_ptr<boost::asio::posix::stream_descriptor> socket_;
   std::unique_ptr<pg::Session> session_;
   int failures_ = 0;

@@ -15,6 +15,8 @@ using Clock = std::chrono::steady_clock;
 // Of instant jobs in one transaction: enough to share the cost of a commit, few enough that none
 // waits long for the others.
 constexpr int kTogetherMost = 64;
+// Of a long queue, claimed at once and run one after the other.
+constexpr int kClaimsMost = 8;
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
@@ -51,16 +53,49 @@ Executor::Executor(pg::Session& session, const pg::Dsn& dsn, const jobs::WorkerI
       metrics_(metrics),
       hooks_(std::move(hooks)) {}
 
+void Waiting::put(std::vector<jobs::Job> jobs) {
+  const std::lock_guard lock(mutex_);
+  for (auto& job : jobs) jobs_.push_back(std::move(job));
+}
+
+std::optional<jobs::Job> Waiting::take() {
+  const std::lock_guard lock(mutex_);
+  if (jobs_.empty()) return std::nullopt;
+  auto job = std::move(jobs_.front());
+  jobs_.pop_front();
+  return job;
+}
+
+std::vector<jobs::Job> Waiting::take_all() {
+  const std::lock_guard lock(mutex_);
+  std::vector<jobs::Job> all(jobs_.begin(), jobs_.end());
+  jobs_.clear();
+  return all;
+}
+
+bool Waiting::empty() {
+  const std::lock_guard lock(mutex_);
+  return jobs_.empty();
+}
+
 Work Executor::claim() {
+  if (waiting_.empty()) waiting_.put(jobs::claim(session_, identity_, kClaimsMost));
+  auto job = waiting_.take();
+  return job ? with_more(std::move(*job)) : Work();
+}
+
+void Executor::give_back() {
+  for (const auto& job : waiting_.take_all())
+    jobs::hand_back(session_, job.claim, std::chrono::milliseconds(0), false, std::nullopt);
+}
+
+Work Executor::with_more(jobs::Job head) {
   Work work;
-  if (auto job = jobs::claim(session_, identity_)) work.push_back(std::move(*job));
-  if (work.empty()) return work;
-  const auto& head = work.front();
   // Only of the worker's own role: what the row says of a statement may come from anybody.
   if (head.instant && head.transactional && head.role == own_.login && head.tries == 0 &&
       head.crashes == 0 && !head.cancel_wanted)
-    for (auto& more : jobs::claim_more(session_, identity_, head, kTogetherMost - 1))
-      work.push_back(std::move(more));
+    work = jobs::claim_more(session_, identity_, head, kTogetherMost - 1);
+  work.insert(work.begin(), std::move(head));
   return work;
 }
 
@@ -135,51 +170,75 @@ void Executor::run_each(const Work& work) {
   }
 }
 
+void Executor::send_in_steps(const Work& work, JobSession& dressed, const std::string& end) {
+  pg::Transaction tx(session_, dressed.begin_text());
+  if (work.size() > 1) {
+    dressed.run_together(work);
+    testpoint::reach("after_statement");
+  } else {
+    const auto& statements = work.front().statements;
+    for (const auto& statement : statements) {
+      // A statement before this one may have set it: a lock is never waited for without limit.
+      if (&statement != &statements.front())
+        session_.script("SET LOCAL lock_timeout = " +
+                        std::to_string(settings_.lock_timeout.count()));
+      dressed.run(statement);
+      testpoint::reach("after_statement");
+    }
+  }
+  const std::string undress = dressed.undress();
+  testpoint::reach("before_commit");
+  tx.commit(undress + end);
+  testpoint::reach("after_commit");
+}
+
+void Executor::send(const Work& work, JobSession& dressed, int claims_most) {
+  const auto& first = work.front();
+  const std::string end = jobs::end_well_text(
+      work, steps_json("transaction", first.statements.size(), seconds_since(begun_), work.size()),
+      identity_, claims_most);
+  const bool simple = work.size() == 1 && first.statements.size() == 1 && dressed.trusted() &&
+                      !first.opaque && !first.unparsed_run && !testpoint::armed();
+  if (!simple) return send_in_steps(work, dressed, end);
+  const Gate::Pass pass(hooks_.gate);
+  pg::run_at_once(session_, dressed.begin_text(), first.statements.front(),
+                  dressed.undress() + end);
+}
+
 Work Executor::run_in_transaction(const Work& work) {
   const auto& first = work.front();
   JobSession dressed(session_, own_, first, settings_.lock_timeout);
-  Work next;
-  int made_ready = 0;
-  {
-    pg::Transaction tx(session_, dressed.begin_text());
-    if (work.size() > 1) {
-      dressed.run_together(work);
-      testpoint::reach("after_statement");
-    } else {
-      for (const auto& statement : first.statements) {
-        // A statement before this one may have set it: a lock is never waited for without limit.
-        if (&statement != &first.statements.front())
-          session_.script("SET LOCAL lock_timeout = " +
-                          std::to_string(settings_.lock_timeout.count()));
-        dressed.run(statement);
-        testpoint::reach("after_statement");
-      }
-    }
-    dressed.undress();
-    const auto outcome = jobs::end_well(
-        session_, work,
-        steps_json("transaction", first.statements.size(), seconds_since(begun_), work.size()),
-        &made_ready);
-    if (outcome != jobs::Ended::ended) {
-      tx.rollback();
-      if (work.size() > 1) {
-        run_each(work);
-      } else if (outcome == jobs::Ended::stopping) {
-        stop_as_asked(first);
-      } else {
-        log::warning("claim lost, change rolled back", {{"job", first.claim.job.str()}});
-      }
-      return {};
-    }
-    // The next claim rides on this commit, unless the session is to be thrown away.
-    if (!hooks_.stopping() && claims_next_ && !dressed.leaves_traces()) next = claim();
-    testpoint::reach("before_commit");
-    tx.commit();
+  // The next claim rides on this commit, unless the session is to be thrown away.
+  const bool claims =
+      !hooks_.stopping() && claims_next_ && !dressed.leaves_traces() && waiting_.empty();
+  try {
+    send(work, dressed, claims ? kClaimsMost : 0);
+  } catch (const Error& error) {
+    const auto outcome = jobs::ended_as(error);
+    if (!outcome) throw;
+    if (work.size() > 1)
+      run_each(work);
+    else if (*outcome == jobs::Ended::stopping)
+      stop_as_asked(first);
+    else
+      log::warning("claim lost, change rolled back", {{"job", first.claim.job.str()}});
+    return {};
   }
-  testpoint::reach("after_commit");
+  int made_ready = 1;  // Perhaps; the control looks.
+  if (claims) {
+    auto next = jobs::claimed(session_);
+    made_ready = next.made_ready;
+    waiting_.put(std::move(next.jobs));
+  }
   ended(work, "synced", made_ready);
-  if (dressed.leaves_traces()) session_.poison();
-  return next;
+  if (dressed.leaves_traces()) {
+    give_back();
+    session_.poison();
+    return {};
+  }
+  if (hooks_.stopping()) return {};
+  auto job = waiting_.take();
+  return job ? with_more(std::move(*job)) : Work();
 }
 
 std::unique_ptr<pg::Session> Executor::dressed_session(const jobs::Job& job) {

@@ -7,14 +7,18 @@
 // in history; a statement outside a transaction is settled by looking (promise 6).
 
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <vector>
 
 #include "config/settings.hpp"
 #include "jobs/queue.hpp"
 #include "jobs/submit.hpp"
 #include "metrics/registry.hpp"
+#include "workers/gate.hpp"
 #include "workers/job_session.hpp"
 #include "workers/outside.hpp"
 
@@ -27,10 +31,25 @@ struct ExecutorHooks {
   std::function<void(const std::vector<jobs::Job>&, int backend_pid)> begins;
   std::function<void(std::chrono::milliseconds)> retry_after;  ///< wake somebody then
   std::function<void(int made_ready)> ended;  ///< some jobs have ended: tell who waits for it
+  Gate& gate;                                 ///< of the pool
 };
 
 /// One job, or several instant ones that share a transaction.
 using Work = std::vector<jobs::Job>;
+
+/// Jobs that a worker has claimed and not begun. Any thread: while the worker is held up by a slow
+/// job, the control takes them back for others.
+class Waiting {
+ public:
+  void put(std::vector<jobs::Job> jobs);
+  std::optional<jobs::Job> take();
+  std::vector<jobs::Job> take_all();
+  bool empty();
+
+ private:
+  std::mutex mutex_;
+  std::deque<jobs::Job> jobs_;
+};
 
 class Executor {
  public:
@@ -41,6 +60,10 @@ class Executor {
   /// The next work of the worker's pool; empty: nothing is ready.
   Work claim();
 
+  Waiting& waiting() { return waiting_; }
+  /// Hands back what was claimed and not begun.
+  void give_back();
+
   /// Runs `work`; gives the next, when some was claimed in the same transaction. Throws Error only
   /// when the session is broken: then the tables know what became of the jobs.
   Work run(const Work& work);
@@ -49,8 +72,13 @@ class Executor {
   bool parse_next();
 
  private:
+  /// `head`, and what may share its transaction, claimed too.
+  Work with_more(jobs::Job head);
   Work run_one(const jobs::Job& job);
   Work run_in_transaction(const Work& work);
+  /// Sends the whole transaction. Throws Error.
+  void send(const Work& work, JobSession& dressed, int claims_most);
+  void send_in_steps(const Work& work, JobSession& dressed, const std::string& end);
   /// After a transaction of several jobs was undone: each alone, so that only the bad one fails.
   void run_each(const Work& work);
   void run_outside(const jobs::Job& job);
@@ -78,6 +106,7 @@ class Executor {
   metrics::Registry& metrics_;
   ExecutorHooks hooks_;
   std::chrono::steady_clock::time_point begun_;
+  Waiting waiting_;
   bool claims_next_ = true;  ///< false while claimed jobs are still to be run
 };
 

@@ -90,16 +90,13 @@ void JobSession::run_together(const std::vector<jobs::Job>& work) {
   session_.script(text);
 }
 
-void JobSession::undress() {
-  if (!trusted_) run("SET CONSTRAINTS ALL IMMEDIATE");
-  std::string text = trusted_ ? "SET CONSTRAINTS ALL IMMEDIATE;" : "";
-  // Plans of the queue's statements must not depend on statistics: these are stale after each
-  // batch.
-  text +=
-      "SET LOCAL plan_cache_mode = force_generic_plan;"
-      "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL lock_timeout = '";
-  session_.script(text + kQueueLockTimeout + "'");
-  if (trusted_ || session_.run(sql::workers_late_triggers).empty()) return;
+std::string JobSession::undress() {
+  const std::string off = std::string("SET LOCAL search_path = pg_catalog, pg_temp;") +
+                          "SET LOCAL lock_timeout = '" + kQueueLockTimeout + "';";
+  if (trusted_) return "SET CONSTRAINTS ALL IMMEDIATE;" + off;
+  run("SET CONSTRAINTS ALL IMMEDIATE");
+  session_.script(off);
+  if (session_.run(sql::workers_late_triggers).empty()) return {};
   // A trigger can defer again what was just fired; at COMMIT it would run as the worker.
   Report report;
   report.sqlstate = "0A000";

@@ -32,9 +32,9 @@ class JobSession {
   /// Runs the statements of several instant jobs of the worker's own role, with the environment of
   /// this one, in one round trip. Throws Error when one of them fails, whichever.
   void run_together(const std::vector<jobs::Job>& work);
-  /// Fires deferred triggers as the job's role, then takes the environment off again, so that the
-  /// queue's own statements run as the worker.
-  void undress();
+  /// Fires deferred triggers as the job's role. Gives commands, to be sent next, that take the
+  /// environment off again, so that the queue's own statements run as the worker.
+  std::string undress();
 
   /// The same for a session outside of a transaction. The session must not be used for another
   /// job afterwards.

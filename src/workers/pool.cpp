@@ -11,7 +11,12 @@ namespace lockkeeper::workers {
 
 Pool::Pool(PoolPlace place, const config::WorkSettings& settings, metrics::Registry& metrics,
            pg::Observer& observer)
-    : place_(std::move(place)), settings_(settings), metrics_(metrics), observer_(observer) {}
+    : place_(std::move(place)),
+      settings_(settings),
+      metrics_(metrics),
+      observer_(observer),
+      gate_(1 * std::max(1, static_cast<int>(std::thread::hardware_concurrency())),
+            std::chrono::milliseconds(5)) {}
 
 Pool::~Pool() {
   stop();
@@ -90,6 +95,17 @@ std::map<JobId, int> Pool::running() {
   for (auto& slot : slots_)
     for (const auto& job : slot->jobs) result[job] = slot->backend_pid;
   return result;
+}
+
+std::vector<jobs::Job> Pool::take_back(std::chrono::milliseconds busy_for) {
+  const std::lock_guard lock(mutex_);
+  const auto before = std::chrono::steady_clock::now() - busy_for;
+  std::vector<jobs::Job> taken;
+  for (auto& slot : slots_) {
+    if (slot->waiting == nullptr || slot->jobs.empty() || slot->busy_since > before) continue;
+    for (auto& job : slot->waiting->take_all()) taken.push_back(std::move(job));
+  }
+  return taken;
 }
 
 bool Pool::leaving(const Slot& slot) {
@@ -182,6 +198,25 @@ void Pool::idle(Slot& slot) {
   report();
 }
 
+// While an executor lives, what it has not begun can be taken from it.
+class Pool::Hold {
+ public:
+  Hold(Pool& pool, Slot& slot, Waiting& waiting) : pool_(pool), slot_(slot) {
+    const std::lock_guard lock(pool_.mutex_);
+    slot_.waiting = &waiting;
+  }
+  ~Hold() {
+    const std::lock_guard lock(pool_.mutex_);
+    slot_.waiting = nullptr;
+  }
+  Hold(const Hold&) = delete;
+  Hold& operator=(const Hold&) = delete;
+
+ private:
+  Pool& pool_;
+  Slot& slot_;
+};
+
 // Ends when the thread is to end; throws when only its session is to be replaced.
 void Pool::serve(Slot& slot, int& failures) {
   const std::string number = std::to_string(slot.number);
@@ -201,14 +236,21 @@ void Pool::serve(Slot& slot, int& failures) {
                        [this, &slot](const Work& work, int pid) {
                          const std::lock_guard lock(mutex_);
                          slot.jobs.clear();
+                         slot.busy_since = std::chrono::steady_clock::now();
                          for (const auto& job : work) slot.jobs.push_back(job.claim.job);
                          slot.backend_pid = pid;
                        },
-                       place_.retry_after, place_.ended});
+                       place_.retry_after, place_.ended, gate_});
+    const Hold hold(*this, slot, executor.waiting());
     while (!leaving(slot) && !session.broken()) {
       auto work = executor.claim();
-      if (work.empty() && place_.pool == jobs::kGeneral && executor.parse_next()) continue;
-      if (!work.empty()) {
+      if (work.empty()) {
+        if (place_.pool == jobs::kGeneral && executor.parse_next()) continue;
+        idle(slot);
+        if (!wait_for_call(slot)) return;
+        continue;
+      }
+      {
         const std::lock_guard lock(mutex_);
         wake_idle();  // There may be more: another one looks while this one works.
       }
@@ -216,9 +258,8 @@ void Pool::serve(Slot& slot, int& failures) {
         work = executor.run(work);
         report();
       }
-      idle(slot);
-      if (!session.broken() && !wait_for_call(slot)) return;
     }
+    if (!session.broken()) executor.give_back();
   }
 }
 

@@ -17,6 +17,7 @@
 #include "jobs/queue.hpp"
 #include "metrics/registry.hpp"
 #include "pg/session.hpp"
+#include "workers/executor.hpp"
 
 namespace lockkeeper::workers {
 
@@ -51,6 +52,9 @@ class Pool {
   bool wait_until_ended(std::chrono::milliseconds most);
   /// Backends that run a job now, by job.
   std::map<JobId, int> running();
+  /// Takes jobs that are claimed and not begun from workers that have been busy with one job for
+  /// `busy_for`; the caller hands them back.
+  std::vector<jobs::Job> take_back(std::chrono::milliseconds busy_for);
 
  private:
   struct Slot {
@@ -59,10 +63,13 @@ class Pool {
     bool called = false;
     bool over = false;  ///< its thread has ended and can be joined
     std::vector<JobId> jobs;
+    std::chrono::steady_clock::time_point busy_since;
+    Waiting* waiting = nullptr;  ///< of its executor
     int backend_pid = 0;
     std::condition_variable wake;
     std::thread thread;
   };
+  class Hold;
   bool wake_idle();
   void start_one();
   void body(Slot& slot);
@@ -79,6 +86,7 @@ class Pool {
   metrics::Registry& metrics_;
   pg::Observer& observer_;
 
+  Gate gate_;
   std::mutex mutex_;
   // State below is protected by mutex_.
   std::vector<std::unique_ptr<Slot>> slots_;
