@@ -85,8 +85,14 @@ SELECT h.id, h.state::text AS state, h.schema_state::text AS schema_state, h.act
        h.search_path, CASE WHEN lockkeeper.may_read(h.role) THEN h.settings END AS settings
   FROM lockkeeper.ddl_history AS h;
 
+-- A moment as people say it: a timestamp, or how long ago ("7d", "2 hours").
+CREATE FUNCTION lockkeeper.moment(said text) RETURNS timestamptz
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN said ~ '^[0-9.]+ *[a-z]+' THEN now() - said::interval ELSE said::timestamptz END
+$$;
+
 -- Ids of ended jobs, newest first. wanted: {"object": "relation:public.orders" or a bare name,
--- "action", "state", "role", "batch", "since", "until": timestamps, "before": id, for the next page}.
+-- "action", "state", "role", "batch", "since", "until": moments, "before": id, for the next page}.
 CREATE FUNCTION lockkeeper.find_history(wanted jsonb, most integer) RETURNS SETOF bigint
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -104,7 +110,7 @@ BEGIN
     FOR rule IN SELECT r.field, r.condition FROM (VALUES
             ('action', 'h.action = %L'), ('role', 'h.role = %L::name'),
             ('state', 'h.state = %L::lockkeeper.job_state'), ('batch', 'h.batch_id = %L::bigint'),
-            ('since', 'h.ended_at >= %L::timestamptz'), ('until', 'h.ended_at < %L::timestamptz'),
+            ('since', 'h.ended_at >= lockkeeper.moment(%L)'), ('until', 'h.ended_at < lockkeeper.moment(%L)'),
             ('before', '(h.ended_at, h.id) < (SELECT b.ended_at, b.id FROM lockkeeper.ddl_history AS b '
                        'WHERE b.id = %L::bigint)')) AS r(field, condition) LOOP
         CONTINUE WHEN NOT wanted ? rule.field;

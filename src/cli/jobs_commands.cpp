@@ -1,4 +1,4 @@
-// jobs, show, watch, cancel, history.
+// jobs, show, watch, history, stats, graph.
 #include <algorithm>
 #include <iostream>
 #include <memory>
@@ -13,11 +13,15 @@ namespace {
 struct JobWords {
   std::vector<std::int64_t> ids;
   int limit = 50;
+  Json wanted = Json::object();
   bool until_empty = false;
 };
 
 std::string waits_for(const Json& job) {
   if (!job["dependency_id"].is_null()) return "job " + job["dependency_id"].dump();
+  if (cell(job["state"]) == "paused" && cell(job["paused_by"]) == "crashes")
+    return "somebody to resume or cancel it";
+  if (cell(job["state"]) == "paused") return "resume by " + cell(job["paused_by"]);
   if (cell(job["state"]) == "queueing" && job["tries"].get<int>() > 0 && job["error"].is_object())
     return "retry after " + job["error"].value("sqlstate", "");
   return "";
@@ -76,23 +80,37 @@ int show_job(Context& context, std::int64_t id) {
   return kDone;
 }
 
-int cancel_jobs(Context& context, const std::vector<std::int64_t>& ids) {
-  auto client = context.client();
-  Json all = Json::array();
-  bool good = true;
-  for (const auto id : ids) {
-    const std::string state = client.cancel(JobId{id});
-    all.push_back({{"id", id}, {"state", state}});
-    good = good && (state == "cancelled" || state == "cancelling");
-    if (context.json) continue;
-    std::cout << "job " << id << ' ' << state
-              << (state == "cancelling"  ? ": its worker is told to stop"
-                  : state == "cancelled" ? ""
-                                         : ": it has ended already")
-              << std::endl;
+void print_graph(const std::vector<jobs::GraphNode>& nodes) {
+  if (nodes.empty()) std::cout << "no unfinished jobs" << std::endl;
+  for (const auto& node : nodes) {
+    std::cout << "job " << node.id.value << "  " << node.state << "  " << node.action << "  "
+              << cut(one_line(node.statement), 60) << '\n';
+    for (const auto& [before, object] : node.waits_for)
+      std::cout << "  waits for job " << before.value << " (" << object << ")\n";
   }
-  if (context.json) print_json(all);
-  return good ? kDone : kFailed;
+  std::cout.flush();
+}
+
+std::string dot_quoted(const std::string& text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += c;
+  }
+  return quoted + "\"";
+}
+
+void print_dot(const std::vector<jobs::GraphNode>& nodes) {
+  std::cout << "digraph lockkeeper {\n  rankdir=LR;\n  node [shape=box];\n";
+  for (const auto& node : nodes)
+    std::cout << "  " << node.id.value << " [label="
+              << dot_quoted(node.id.str() + " " + node.action + " (" + node.state + ")")
+              << (node.state == "running" ? ", style=bold" : "") << "];\n";
+  for (const auto& node : nodes)
+    for (const auto& [before, object] : node.waits_for)
+      std::cout << "  " << node.id.value << " -> " << before.value
+                << " [label=" << dot_quoted(object) << "];\n";
+  std::cout << "}" << std::endl;
 }
 
 int watch_all(Context& context, bool until_empty) {
@@ -162,22 +180,87 @@ void add_jobs(CLI::App& app, Context& context) {
 }
 
 void add_history(CLI::App& app, Context& context) {
-  CLI::App* command = add_command(app, context, "history", "List ended jobs, newest first",
-                                  "lockkeeper history -n 10");
+  CLI::App* command =
+      add_command(app, context, "history", "List ended jobs, newest first",
+                  "lockkeeper history --object orders --since 7d --state cancelled");
   const auto words = std::make_shared<JobWords>();
   command->add_option("-n,--limit", words->limit, "At most so many")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
+  const auto filter = [&](const char* name, const char* key, const char* description) {
+    return command->add_option_function<std::string>(
+        name, [words, key](const std::string& value) { words->wanted[key] = value; }, description);
+  };
+  filter("--object", "object", "Touched this object: orders, app.orders, or relation:app.orders");
+  filter("--action", "action", "With this action, as it is listed");
+  filter("--state", "state", "With this final state")
+      ->check(CLI::IsMember({"synced", "cancelled", "rollback done"}));
+  filter("--role", "role", "Submitted by this role");
+  filter("--batch", "batch", "Of this batch")->check(CLI::PositiveNumber);
+  filter("--since", "since", "Ended since then: a timestamp, or how long ago (7d, 2h)");
+  filter("--until", "until", "Ended before then");
+  filter("--before", "before", "The page after this job id")->check(CLI::PositiveNumber);
   add_json_option(*command, context);
   command->callback([&context, words] {
     context.action = [&context, words] {
-      const auto jobs = context.client().history(words->limit);
-      if (context.json)
+      const auto jobs = context.client().history(words->limit, words->wanted);
+      if (context.json) {
         print_json(jobs);
-      else if (jobs.empty())
-        std::cout << "no ended jobs" << std::endl;
-      else
+      } else if (jobs.empty()) {
+        std::cout << "no ended jobs" << (words->wanted.empty() ? "" : " of this kind") << std::endl;
+      } else {
         print_history(jobs);
+        if (static_cast<int>(jobs.size()) == words->limit)
+          std::cerr << "more: --before " << jobs.back()["id"] << std::endl;
+      }
+      return kDone;
+    };
+  });
+}
+
+void add_stats(CLI::App& app, Context& context) {
+  CLI::App* command =
+      add_command(app, context, "stats", "Count the jobs of the last seven days and their times",
+                  "lockkeeper stats");
+  add_json_option(*command, context);
+  command->callback([&context] {
+    context.action = [&context] {
+      const auto all = context.client().statistics();
+      if (context.json) {
+        print_json(all);
+        return kDone;
+      }
+      std::vector<std::vector<std::string>> rows;
+      const auto time = [](const Json& value) {
+        return value.is_null() ? std::string() : duration(value.get<double>());
+      };
+      for (const auto& row : all)
+        rows.push_back({cell(row["action"]), cell(row["state"]), cell(row["jobs"]),
+                        cell(row["retries"]), time(row["waited_p50_seconds"]),
+                        time(row["waited_p99_seconds"]), time(row["took_p50_seconds"]),
+                        time(row["took_p99_seconds"])});
+      print_table({"ACTION", "STATE", "JOBS", "RETRIES", "WAITED P50", "WAITED P99", "TOOK P50",
+                   "TOOK P99"},
+                  rows);
+      return kDone;
+    };
+  });
+}
+
+void add_graph(CLI::App& app, Context& context) {
+  CLI::App* command =
+      add_command(app, context, "graph", "Show which unfinished job waits for which",
+                  "lockkeeper graph --dot | dot -Tsvg > queue.svg");
+  const auto words = std::make_shared<JobWords>();
+  const auto dot = std::make_shared<bool>(false);
+  words->limit = 1000;
+  command->add_option("-n,--limit", words->limit, "At most so many jobs")
+      ->check(CLI::Range(1, 100000));
+  command->add_flag("--dot", *dot, "In the DOT language of Graphviz");
+  command->callback([&context, words, dot] {
+    context.action = [&context, words, dot] {
+      const auto nodes = context.client().graph(words->limit);
+      *dot ? print_dot(nodes) : print_graph(nodes);
       return kDone;
     };
   });
@@ -206,18 +289,6 @@ void add_watch(CLI::App& app, Context& context) {
       return words->ids.empty() ? watch_all(context, words->until_empty)
                                 : watch_some(context, words->ids);
     };
-  });
-}
-
-void add_cancel(CLI::App& app, Context& context) {
-  CLI::App* command =
-      add_command(app, context, "cancel", "Cancel jobs; what they did so far is taken back",
-                  "lockkeeper cancel 12");
-  const auto words = std::make_shared<JobWords>();
-  command->add_option("ids", words->ids, "Job ids")->required();
-  add_json_option(*command, context);
-  command->callback([&context, words] {
-    context.action = [&context, words] { return cancel_jobs(context, words->ids); };
   });
 }
 

@@ -31,6 +31,8 @@ void add_submit_options(CLI::App& command, Context& context,
       ->check([](const std::string& key) { return key.empty() ? "must not be empty" : ""; });
   command.add_flag("--as-barrier", words->options.as_barrier,
                    "Run it unparsed, alone in the database (for SQL newer than this lockkeeper)");
+  command.add_flag("--refuse-others", words->options.submit.refuse_new,
+                   "Until it has ended, new submissions are refused instead of queued");
   command.add_option("--priority", words->priority, "Orders only jobs that are ready")
       ->check(CLI::IsMember({"high", "normal", "low"}))
       ->capture_default_str();
@@ -120,7 +122,11 @@ Json as_json(const client::Explained& explained) {
     footprint.push_back({{"object", row.object}, {"exclusive", row.exclusive}});
   Json waits = Json::array();
   for (const auto& conflict : explained.footprint.waits_for)
-    waits.push_back({{"job", conflict.job.value}, {"object", conflict.object}});
+    waits.push_back(
+        {{"job", conflict.job.value},
+         {"object", conflict.object},
+         {"distance", conflict.distance},
+         {"because", conflict.because ? Json(conflict.because->value) : Json(nullptr)}});
   return {{"statement", explained.statement},
           {"action", explained.plan.action},
           {"step", to_string(explained.plan.steps.front().kind)},
@@ -143,7 +149,8 @@ void print_plan(const client::Explained& explained) {
   std::cout << footprint << "\n  waits for  ";
   std::string waits;
   for (const auto& conflict : explained.footprint.waits_for)
-    waits += fmt::format("{}job {} ({})", waits.empty() ? "" : ", ", conflict.job.value,
+    waits += fmt::format("{}job {} ({}{})", waits.empty() ? "" : ", ", conflict.job.value,
+                         conflict.because ? "before job " + conflict.because->str() + ": " : "",
                          conflict.object);
   std::cout << (waits.empty() ? "nothing" : waits) << '\n';
   std::vector<std::vector<std::string>> rows;

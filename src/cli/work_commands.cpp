@@ -24,16 +24,34 @@ struct WorkWords {
   int lock_timeout_ms = 100;
   double poll_seconds = 5;
   double shutdown_seconds = 20;
+  double lease_seconds = 15;
   std::string metrics;
   bool no_metrics = false;
 };
 
 void add_work_options(CLI::App& command, Context& context, const std::shared_ptr<WorkWords>& words,
                       int workers_least) {
-  command.add_option("-j,--workers", context.work.workers, "Worker threads for each database")
+  command
+      .add_option("-j,--workers", context.work.workers,
+                  "Most threads for quick changes, for each database")
       ->check(CLI::Range(workers_least, 256))
       ->envname("LOCKKEEPER_WORKERS")
       ->capture_default_str();
+  command
+      .add_option("--reorg-workers", context.work.reorg_workers,
+                  "Most threads for changes that read or write rows [half the cores, at least 2]")
+      ->check(CLI::Range(1, 256))
+      ->envname("LOCKKEEPER_REORG_WORKERS");
+  command
+      .add_option("--lease", words->lease_seconds,
+                  "Seconds of silence after which other processes take this one's jobs")
+      ->check(CLI::Range(1.0, 86400.0))
+      ->envname("LOCKKEEPER_LEASE_SECONDS")
+      ->capture_default_str();
+  command
+      .add_flag("--flush-each-job", context.work.flush_each_job,
+                "Each job's commit waits for the disk; without it only what is told does")
+      ->envname("LOCKKEEPER_FLUSH_EACH_JOB");
   command
       .add_option("--lock-timeout", words->lock_timeout_ms,
                   "Longest wait for a lock on a table, in ms; then the step backs off")
@@ -74,6 +92,7 @@ void take_work_options(Context& context, const WorkWords& words) {
   auto& work = context.work;
   work.lock_timeout = milliseconds(words.lock_timeout_ms);
   work.poll = milliseconds(static_cast<long>(words.poll_seconds * 1000));
+  work.lease = milliseconds(static_cast<long>(words.lease_seconds * 1000));
   work.shutdown = milliseconds(static_cast<long>(words.shutdown_seconds * 1000));
   if (!words.metrics.empty()) {
     work.metrics_address = words.metrics;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -156,8 +157,10 @@ service::Service& DatabaseTest::start_workers(
 WorkerProcess::WorkerProcess(const pg::Dsn& dsn, const std::string& testpoint,
                              const std::vector<std::string>& more)
     : log_file_(temporary_file()) {
-  std::vector<std::string> words = {
-      LOCKKEEPER_BINARY, "work", "--no-metrics", "--workers", "2", "--dsn", dsn.conninfo()};
+  std::vector<std::string> words = {LOCKKEEPER_BINARY, "work", "--no-metrics", "--dsn",
+                                    dsn.conninfo()};
+  if (std::find(more.begin(), more.end(), "--workers") == more.end())
+    words.insert(words.end(), {"--workers", "2"});
   words.insert(words.end(), more.begin(), more.end());
   ChildOptions options;
   options.stdout_file = options.stderr_file = log_file_;

@@ -1,0 +1,158 @@
+// cancel, pause, resume, retry, set, upgrade.
+#include <algorithm>
+#include <iostream>
+#include <memory>
+
+#include "cli/command.hpp"
+#include "cli/output.hpp"
+
+namespace lockkeeper::cli {
+namespace {
+
+struct SteerWords {
+  std::vector<std::int64_t> ids;
+  std::int64_t batch = 0;
+  std::string action;
+  bool all = false;
+};
+
+jobs::Which which_of(const SteerWords& words) {
+  const int ways = (words.ids.empty() ? 0 : 1) + (words.batch != 0 ? 1 : 0) +
+                   (words.action.empty() ? 0 : 1) + (words.all ? 1 : 0);
+  if (ways != 1)
+    throw InputError("say which jobs: ids, --batch, --action, or --all",
+                     "see \"lockkeeper jobs\" for what there is");
+  jobs::Which which;
+  for (const auto id : words.ids) which.ids.push_back(JobId{id});
+  if (words.batch != 0) which.batch = words.batch;
+  if (!words.action.empty()) which.action = words.action;
+  which.all = words.all;
+  return which;
+}
+
+int steer(Context& context, jobs::Verb verb, const SteerWords& words) {
+  const auto which = which_of(words);
+  const auto steered = context.client().steer(verb, which);
+  Json all = Json::array();
+  for (const auto& job : steered) {
+    all.push_back({{"id", job.id.value},
+                   {"state", job.state.empty() ? Json(nullptr) : Json(job.state)},
+                   {"done", job.done},
+                   {"answer", job.answer}});
+    if (context.json) continue;
+    std::cout << "job " << job.id.value << (job.state.empty() ? "" : " " + job.state)
+              << (job.answer.empty() ? "" : ": " + job.answer) << '\n';
+  }
+  if (context.json)
+    print_json(all);
+  else if (steered.empty())
+    std::cout << "no such unfinished jobs\n";
+  std::cout.flush();
+  const bool good =
+      std::all_of(steered.begin(), steered.end(), [](const auto& job) { return job.done; });
+  return good ? kDone : kFailed;
+}
+
+void add_verb(CLI::App& app, Context& context, jobs::Verb verb, const char* name,
+              const char* description) {
+  CLI::App* command = add_command(
+      app, context, name, description,
+      "lockkeeper " + std::string(name) + " 12 13\n  lockkeeper " + name + " --batch 4");
+  const auto words = std::make_shared<SteerWords>();
+  command->add_option("ids", words->ids, "Job ids");
+  command->add_option("--batch", words->batch, "All unfinished jobs of this batch")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--action", words->action, "All unfinished jobs with this action");
+  command->add_flag("--all", words->all, "All unfinished jobs that the role may steer");
+  add_json_option(*command, context);
+  command->callback([&context, words, verb] {
+    context.action = [&context, words, verb] { return steer(context, verb, *words); };
+  });
+}
+
+int show_settings(Context& context) {
+  const auto settings = context.client().settings();
+  Json json = Json::object();
+  for (const auto& [name, value] : settings) json[name] = value;
+  if (context.json) {
+    print_json(json);
+    return kDone;
+  }
+  if (settings.empty()) std::cout << "all settings are at their defaults" << std::endl;
+  for (const auto& [name, value] : settings) std::cout << name << " = " << value << '\n';
+  std::cout.flush();
+  return kDone;
+}
+
+}  // namespace
+
+void add_cancel(CLI::App& app, Context& context) {
+  add_verb(app, context, jobs::Verb::cancel, "cancel",
+           "Cancel jobs; what they did so far is taken back");
+}
+
+void add_pause(CLI::App& app, Context& context) {
+  add_verb(app, context, jobs::Verb::pause, "pause",
+           "Pause jobs; they keep their places, and what conflicts with them waits");
+}
+
+void add_resume(CLI::App& app, Context& context) {
+  add_verb(app, context, jobs::Verb::resume, "resume", "Resume paused jobs");
+}
+
+void add_retry(CLI::App& app, Context& context) {
+  add_verb(app, context, jobs::Verb::retry, "retry",
+           "Try jobs again now; cancelled ones are submitted again");
+}
+
+void add_set(CLI::App& app, Context& context) {
+  CLI::App* command = add_command(
+      app, context, "set", "Change a setting of the queue while it runs, or list what is set",
+      "lockkeeper set queue paused\n  lockkeeper set general_workers 4\n  lockkeeper set "
+      "history_days 90\nSettings:\n"
+      "  queue            running, or paused: nothing new starts\n"
+      "  general_workers  threads of each process for quick changes\n"
+      "  reorg_workers    threads of each process for changes that read or write rows\n"
+      "  history_days     ended jobs are kept so long; 0: for ever\n"
+      "  history_rows     so many ended jobs are kept; 0: all");
+  const auto words = std::make_shared<std::vector<std::string>>();
+  command->add_option("setting", *words, "Name and value; \"default\" undoes it")->expected(0, 2);
+  add_json_option(*command, context);
+  command->callback([&context, words] {
+    context.action = [&context, words] {
+      if (words->empty()) return show_settings(context);
+      if (words->size() != 2) throw InputError("a setting needs a name and a value");
+      const std::string& value = words->back();
+      context.client().set(words->front(),
+                           value == "default" ? std::nullopt : std::optional(value));
+      if (!context.json) std::cout << words->front() << " = " << value << std::endl;
+      return kDone;
+    };
+  });
+}
+
+void add_upgrade(CLI::App& app, Context& context) {
+  CLI::App* command = add_command(
+      app, context, "upgrade",
+      "Pause all jobs while something else is upgraded, and resume exactly those afterwards",
+      "lockkeeper upgrade begin\n  lockkeeper upgrade end");
+  const auto word = std::make_shared<std::string>();
+  command->add_option("what", *word, "begin or end")
+      ->required()
+      ->check(CLI::IsMember({"begin", "end"}));
+  add_json_option(*command, context);
+  command->callback([&context, word] {
+    context.action = [&context, word] {
+      const bool begins = *word == "begin";
+      const int moved = context.client().upgrade(begins);
+      if (context.json)
+        print_json({{"upgrade", begins}, {begins ? "paused" : "resumed", moved}});
+      else
+        std::cout << (begins ? "nothing new starts; jobs paused: " : "jobs resumed: ") << moved
+                  << std::endl;
+      return kDone;
+    };
+  });
+}
+
+}  // namespace lockkeeper::cli
