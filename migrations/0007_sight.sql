@@ -132,24 +132,6 @@ SELECT h.action, h.state::text AS state, count(*) AS jobs, max(h.ended_at) AS la
  WHERE h.ended_at >= pg_catalog.now() - interval '7 days'
  GROUP BY h.action, h.state;
 
-CREATE OR REPLACE FUNCTION lockkeeper.grant_use(to_role name) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    EXECUTE format('GRANT USAGE ON SCHEMA lockkeeper TO %I', to_role);
-    EXECUTE format('GRANT SELECT ON lockkeeper.jobs, lockkeeper.history, lockkeeper.statistics, '
-        'lockkeeper.ddl_migration TO %I', to_role);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION lockkeeper.submit(text, jsonb), '
-        'lockkeeper.enqueue(jsonb, jsonb), lockkeeper.cancel(bigint), lockkeeper.pause(bigint), '
-        'lockkeeper.resume(bigint), lockkeeper.retry(bigint), lockkeeper.steer(text, jsonb), '
-        'lockkeeper.steer_one(text, bigint), lockkeeper.setting(text), lockkeeper.acting_role(), '
-        'lockkeeper.statement_settings(), lockkeeper.resolve_refs(jsonb, text[]), '
-        'lockkeeper.path_schemas(text, name), lockkeeper.object_key(text, text, text), '
-        'lockkeeper.find_schema(text, text, text[]), lockkeeper.conflicts_of(text[], boolean[]), '
-        'lockkeeper.chain_of(text[], boolean[]), lockkeeper.waits_for(bigint[]), '
-        'lockkeeper.find_history(jsonb, integer), '
-        'lockkeeper.dependency_id(bigint), lockkeeper.may_read(name) TO %I', to_role);
-END $$;
-
 DO $$
 DECLARE
     f regprocedure;

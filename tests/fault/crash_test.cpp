@@ -138,6 +138,59 @@ TEST_F(Crash, promise_2_a_worker_that_was_stopped_finds_its_claim_gone) {
   expect_done_once(later);
 }
 
+TEST_F(Crash,
+       promise_2_a_worker_that_is_silent_beyond_its_lease_is_replaced_and_can_write_nothing) {
+  for (const char* point : {"after_claim", "after_statement", "before_commit"}) {
+    SCOPED_TRACE(point);
+    as_owner("ALTER TABLE t DROP COLUMN IF EXISTS b");
+    WorkerProcess slow(dsn(), std::string(point) + "=stop", {"--lease", "1"});
+    const auto job = submit("ALTER TABLE t ADD b int");
+    await_stop(slow.process());
+    // Its connections stay open and its locks are held: only the lease tells.
+    WorkerProcess next(dsn(), {}, {"--lease", "1"});
+    expect_done_once(job);
+    slow.process().signal(SIGCONT);
+    const auto later = submit("ALTER TABLE t ADD c int");
+    expect_done_once(later);
+    expect_done_once(submit("ALTER TABLE t DROP c"));
+    EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_schema_diff WHERE job_id = " + job.str()),
+              "1");
+  }
+}
+
+TEST_F(Crash, promise_6_a_silent_worker_outside_a_transaction_is_stopped_before_it_is_replaced) {
+  pg::Session old(dsn(), "test");
+  old.script("BEGIN; INSERT INTO t VALUES (1)");
+  WorkerProcess slow(dsn(), {}, {"--lease", "1"});
+  const auto job = submit("CREATE INDEX CONCURRENTLY i ON t (a)");
+  await("SELECT count(*) FROM pg_index WHERE indrelid = 't'::regclass AND NOT indisvalid", "1");
+  slow.process().signal(SIGSTOP);
+  await_stop(slow.process());
+  WorkerProcess next(dsn(), {}, {"--lease", "1"});
+  await("SELECT max(epoch) FROM lockkeeper.ddl_job WHERE claimed_by IS NOT NULL AND epoch > 1",
+        "3");
+  old.script("COMMIT");
+  expect_done_once(job);
+  slow.process().signal(SIGCONT);
+  EXPECT_EQ(value("SELECT count(*) || ' ' || bool_and(indisvalid) FROM pg_index WHERE indrelid = "
+                  "'t'::regclass"),
+            "1 true");
+}
+
+TEST_F(Crash, one_of_two_workers_that_stops_hands_over_without_a_pause) {
+  WorkerProcess first(dsn(), {}, {"--shutdown-limit", "0.1"});
+  const auto job = apply("BEGIN; ALTER TABLE t ADD b int; SELECT pg_sleep(0.7); COMMIT").front();
+  await("SELECT state FROM lockkeeper.jobs", "running");
+  WorkerProcess second(dsn(), {}, {"--poll", "600"});
+  await(
+      "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
+      "application_name = 'lockkeeper control'",
+      "2");
+  first.process().signal(SIGTERM);
+  EXPECT_EQ(first.process().wait(std::chrono::seconds(30)), 0) << first.log();
+  expect_done_once(job);
+}
+
 TEST_F(Crash, promise_11_a_commit_whose_answer_is_lost_is_decided_by_the_tables) {
   TcpGate gate(server().socket_directory() + "/.s.PGSQL.5432");
   const auto through = dsn().with("host", "127.0.0.1").with("port", std::to_string(gate.port()));

@@ -260,6 +260,58 @@ TEST_F(JobsQueue, promise_4_versions_are_dense_and_one_with_their_job) {
   EXPECT_EQ(value("SELECT version FROM lockkeeper.ddl_schema_version"), "2");
 }
 
+TEST_F(JobsQueue, footprints_follow_what_objects_rest_on) {
+  as_owner(
+      "CREATE TABLE parent (id int PRIMARY KEY); CREATE TYPE mood AS ENUM ('a'); CREATE SEQUENCE "
+      "sq; CREATE FUNCTION fd() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE FUNCTION tr() "
+      "RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';"
+      "CREATE TABLE child (p int REFERENCES parent, m mood[], s int DEFAULT nextval('sq'), CHECK "
+      "(fd() > 0)); CREATE TRIGGER g BEFORE INSERT ON child FOR EACH ROW EXECUTE FUNCTION tr();"
+      "CREATE VIEW v1 AS SELECT s FROM child; CREATE MATERIALIZED VIEW mv AS SELECT s FROM v1;"
+      "CREATE FUNCTION body() RETURNS int BEGIN ATOMIC SELECT id FROM parent; END;"
+      "CREATE DOMAIN dm AS int CHECK (fd() > value)");
+  // Each pair: the first must be done before the second can be; nothing but the catalog tells.
+  const std::pair<const char*, const char*> pairs[] = {
+      {"DROP VIEW v1", "ALTER TABLE child ALTER s TYPE bigint"},
+      {"REFRESH MATERIALIZED VIEW mv", "ALTER TABLE child ADD x int"},
+      {"ALTER TABLE child DROP m", "DROP TYPE mood"},
+      {"ALTER TABLE child ALTER s DROP DEFAULT", "DROP SEQUENCE sq"},
+      {"DROP TRIGGER g ON child", "DROP FUNCTION tr"},
+      {"ALTER TABLE child DROP CONSTRAINT child_check", "DROP FUNCTION fd"},
+      {"DROP FUNCTION body", "DROP TABLE parent"},
+      {"DROP TABLE child", "DROP TABLE parent"},
+      {"DROP DOMAIN dm", "DROP FUNCTION fd"}};
+  for (const auto& [first, second] : pairs) {
+    SCOPED_TRACE(std::string(first) + "; " + second);
+    const auto before = submit(first);
+    const auto after = submit(second);
+    EXPECT_EQ(dependency(after), before.str());
+    value("SELECT lockkeeper.cancel(" + after.str() + ")");
+    value("SELECT lockkeeper.cancel(" + before.str() + ")");
+  }
+}
+
+TEST_F(JobsQueue, the_graph_and_the_chain_are_those_of_the_queue) {
+  as_owner("CREATE TABLE a (x int); CREATE TABLE b (x int)");
+  const auto one = submit("ALTER TABLE a ADD y int");
+  const auto two = apply("BEGIN; ALTER TABLE a ADD z int; ALTER TABLE b ADD z int; COMMIT").front();
+  const auto three = submit("ALTER TABLE b ADD w int");
+  const auto free = submit("CREATE TABLE c (x int)");
+  client::Client client(dsn());
+  std::string edges;
+  for (const auto& node : client.graph())
+    for (const auto& [before, object] : node.waits_for)
+      edges += node.id.str() + "-" + before.str() + ":" + object + " ";
+  EXPECT_EQ(edges, two.str() + "-" + one.str() + ":relation:public.a " + three.str() + "-" +
+                       two.str() + ":relation:public.b ");
+  // A job on b alone would wait for three and two directly, and through two for one.
+  const auto chain = client.plan({"", "ALTER TABLE b ADD v int"}).front().footprint.waits_for;
+  std::string text;
+  for (const auto& link : chain) text += link.job.str() + "@" + std::to_string(link.distance) + " ";
+  EXPECT_EQ(text, three.str() + "@1 " + two.str() + "@1 " + one.str() + "@2 ");
+  EXPECT_EQ(state_of(free), "queueing");
+}
+
 TEST_F(JobsQueue, states_and_labels_are_those_of_the_code) {
   std::string labels;
   for (const auto label : jobs::kJobStateLabels)
