@@ -23,6 +23,7 @@ DROP INDEX lockkeeper.ddl_job_ready;
 -- statistics, which are wrong after every batch (jit off: without seqscan all costs look huge).
 CREATE INDEX ddl_job_ready ON lockkeeper.ddl_job (pool, priority, (id + 0))
     WHERE state = 'queueing' AND waits = 0 AND parsed;
+CREATE INDEX ddl_job_footprint_granted ON lockkeeper.ddl_job_footprint (object) WHERE granted;
 CREATE INDEX ddl_job_refuses_new ON lockkeeper.ddl_job (id) WHERE refuses_new;
 CREATE INDEX ddl_job_retry ON lockkeeper.ddl_job (retry_at) WHERE retry_at IS NOT NULL;
 
@@ -90,6 +91,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     head record;
+    held_exclusively boolean;
     barrier bigint;
     granted_jobs bigint[] := '{}';
     newly bigint[];
@@ -106,15 +108,18 @@ BEGIN
             -- The row lock makes one of several finishers that share the object the last one.
             PERFORM FROM lockkeeper.ddl_job_footprint AS f
               WHERE f.object = head.object AND f.job_id = head.job_id FOR UPDATE;
-            CONTINUE WHEN EXISTS (SELECT FROM lockkeeper.ddl_job_footprint AS f
-                                   WHERE f.object = head.object AND f.granted);
+        END IF;
+        -- What is granted on an object is one exclusive row or shared ones: any of them tells.
+        SELECT f.exclusive INTO held_exclusively FROM lockkeeper.ddl_job_footprint AS f
+         WHERE f.object = head.object AND f.granted LIMIT 1;
+        IF head.exclusive THEN
+            CONTINUE WHEN held_exclusively IS NOT NULL;
             UPDATE lockkeeper.ddl_job_footprint AS f SET granted = true
              WHERE f.object = head.object AND f.job_id = head.job_id AND NOT f.granted;
             IF FOUND THEN granted_jobs := granted_jobs || head.job_id; END IF;
-        ELSIF NOT EXISTS (SELECT FROM lockkeeper.ddl_job_footprint AS f
-                           WHERE f.object = head.object AND f.exclusive AND f.granted) THEN
-            SELECT min(f.job_id) INTO barrier FROM lockkeeper.ddl_job_footprint AS f
-             WHERE f.object = head.object AND f.exclusive;
+        ELSIF held_exclusively IS NOT TRUE THEN
+            SELECT f.job_id INTO barrier FROM lockkeeper.ddl_job_footprint AS f
+             WHERE f.object = head.object AND f.exclusive ORDER BY f.job_id LIMIT 1;
             WITH granting AS (
                 UPDATE lockkeeper.ddl_job_footprint AS f SET granted = true
                  WHERE f.object = head.object AND NOT f.granted
@@ -350,7 +355,8 @@ END $$;
 -- one; LK002, one is to be cancelled or paused. Whoever calls it sends COMMIT in the same message, and
 -- reads what it claimed afterwards: from the lock of the version to the commit all changes of the
 -- schema follow each other, and no round trip to a client may be in between. Settings of the
--- session tell lockkeeper.made_ready: how many jobs waited for these only, and lockkeeper.claimed: ids.
+-- session tell lockkeeper.made_ready: how many jobs became ready since it was read, and
+-- lockkeeper.claimed: ids.
 CREATE FUNCTION lockkeeper.end_jobs(the_jobs bigint[], epochs bigint[], done_steps jsonb,
     claims_most integer, session_id integer, session_name text, process_id bigint, of_pool text)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -393,7 +399,8 @@ BEGIN
             session_id, session_name, process_id, of_pool, claims_most) AS c);
     END IF;
     PERFORM set_config('lockkeeper.claimed', next_jobs::text, false);
-    PERFORM set_config('lockkeeper.made_ready', made_ready::text, false);
+    PERFORM set_config('lockkeeper.made_ready', (made_ready
+        + coalesce(nullif(current_setting('lockkeeper.made_ready', true), ''), '0')::integer)::text, false);
     -- A queue for the version row that is handed on faster than the row's own lock.
     IF changing > 0 THEN PERFORM pg_advisory_xact_lock(1280009828, 1); END IF;
     WITH touched AS (

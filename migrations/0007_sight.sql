@@ -64,7 +64,8 @@ SELECT j.id, j.state::text AS state, j.schema_state::text AS schema_state, j.act
               WHERE f.job_id = j.id AND f.exclusive AND f.object NOT LIKE 'batch:%'
               ORDER BY f.object) AS objects,
        CASE WHEN j.waits > 0 THEN lockkeeper.dependency_id(j.id) END AS dependency_id,
-       pg_catalog.clock_timestamp() - j.submitted_at AS age,
+       -- not clock_timestamp(): a volatile column would keep LIMIT from being seen inside
+       pg_catalog.statement_timestamp() - j.submitted_at AS age,
        j.worker, j.role::text AS role, j.tries, j.retry_at,
        CASE WHEN j.error IS NULL OR lockkeeper.may_read(j.role) THEN j.error
             ELSE pg_catalog.jsonb_build_object('sqlstate', j.error->>'sqlstate') END AS error, j.epoch, j.batch_id, j.priority, j.pool, j.key,

@@ -143,6 +143,7 @@ void Control::connect() {
   guarded([this] { read_settings(); });
   // Whatever was notified while nobody listened is in the tables.
   look_for_work("connect");
+  guarded([this] { look_for_retries(); });
   stop_wanted();
 }
 
@@ -170,7 +171,6 @@ void Control::look_for_work(const char* by) {
       if (count > 0) metrics_.woken(database_, by);
       call(pool, count);
     }
-    look_for_retries();
     if (!watching_) watch_claims();
   });
 }
@@ -190,10 +190,10 @@ void Control::beat() {
   });
 }
 
-// A notification takes a lock of the whole server at its commit: a few hundred a second, no more,
+// A notification takes a lock of the whole server at its commit: a hundred a second, no more,
 // however many jobs end; the first after a quiet moment goes out at once.
 void Control::tell_soon() {
-  const auto next = last_told_ + milliseconds(4);
+  const auto next = last_told_ + milliseconds(10);
   if (std::chrono::steady_clock::now() >= next) return tell_ended();
   tell_timer_.expires_at(next);
   tell_timer_.async_wait([this](const auto& failed) {
@@ -254,6 +254,7 @@ void Control::every_poll() {
   poll_timer_.async_wait([this](const auto& failed) {
     if (failed) return;
     look_for_work("poll");
+    guarded([this] { look_for_retries(); });
     stop_wanted();
     keep_house();
     every_poll();
@@ -307,8 +308,9 @@ void Control::watch_claims() {
                      {{"job", job.job.str()}, {"worker", job.worker}, {"state", job.state}});
         metrics_.job_reclaimed(database_);
       }
-      if (!reclaimed.empty()) return look_for_work("reclaim");
-      if (jobs::any_claims(*session_)) watch_claims();
+      if (!jobs::any_claims(*session_) && reclaimed.empty()) return;
+      // While anything runs this is a net, too: of what became ready without a word.
+      look_for_work(reclaimed.empty() ? "watch" : "reclaim");
     });
   });
 }
@@ -322,6 +324,7 @@ void Control::retry_at(milliseconds delay) {
     if (failed) return;
     retry_due_.reset();
     look_for_work("retry");
+    guarded([this] { look_for_retries(); });
   });
 }
 

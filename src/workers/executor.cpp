@@ -224,7 +224,7 @@ Work Executor::run_in_transaction(const Work& work) {
       log::warning("claim lost, change rolled back", {{"job", first.claim.job.str()}});
     return {};
   }
-  int made_ready = 1;  // Perhaps; the control looks.
+  int made_ready = 0;  // Of a long queue it is asked for once in a few jobs.
   if (claims) {
     auto next = jobs::claimed(session_);
     made_ready = next.made_ready;

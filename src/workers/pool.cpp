@@ -254,9 +254,10 @@ void Pool::serve(Slot& slot, int& failures) {
         const std::lock_guard lock(mutex_);
         wake_idle();  // There may be more: another one looks while this one works.
       }
+      bool told = false;
       while (!work.empty()) {
         work = executor.run(work);
-        report();
+        if (!std::exchange(told, true)) report();
       }
     }
     if (!session.broken()) executor.give_back();
