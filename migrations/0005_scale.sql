@@ -76,11 +76,11 @@ BEGIN
     SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END INTO next_id
       FROM lockkeeper.ddl_job_id_seq;
     UPDATE lockkeeper.ddl_floor AS f SET floor = r.least_id
-      FROM (SELECT p.pool, p.priority, coalesce((
+      FROM (SELECT p.pool, p.priority, least(next_id, (
                 SELECT j.id FROM lockkeeper.ddl_job AS j
                  WHERE j.pool = p.pool AND j.priority = p.priority AND j.id + 0 >= p.floor
                    AND j.state = 'queueing' AND j.waits = 0 AND j.parsed
-                 ORDER BY j.id + 0 LIMIT 1), next_id) AS least_id
+                 ORDER BY j.id + 0 LIMIT 1)) AS least_id
               FROM lockkeeper.ddl_floor AS p) AS r
      WHERE f.pool = r.pool AND f.priority = r.priority AND r.least_id > f.floor + 200;
 END $$;
@@ -371,6 +371,8 @@ DECLARE
     gone_exclusives boolean[];
     made_ready integer := 0;
     next_jobs bigint[] := '{}';
+    -- Before the claim of the next, which may have waited for these.
+    ended_now timestamptz := clock_timestamp();
 BEGIN
     WITH gone AS (DELETE FROM lockkeeper.ddl_job AS j
                    WHERE j.id = ANY (the_jobs) AND j.epoch = epochs[array_position(the_jobs, j.id)]
@@ -425,5 +427,5 @@ BEGIN
         schema_version, submitted_at, started_at, ended_at)
     SELECT t.id, 'synced', 'public', t.action, t.statements, t.objects, t.role, t.search_path, t.settings,
            t.batch_id, t.batch_seq, t.key, t.tries, t.epoch, t.worker, NULL, done_steps, t.version,
-           t.submitted_at, t.started_at, clock_timestamp() FROM told AS t;
+           t.submitted_at, t.started_at, ended_now FROM told AS t;
 END $$;

@@ -383,16 +383,22 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     days integer := lockkeeper.setting('history_days');
     keep integer := lockkeeper.setting('history_rows');
-    bound timestamptz := CASE WHEN days > 0 THEN clock_timestamp() - make_interval(days => days) END;
-    by_count timestamptz;
+    -- The newest row that is not kept; of jobs that ended together the larger id is the newer one.
+    last_time timestamptz := CASE WHEN days > 0 THEN clock_timestamp() - make_interval(days => days)
+                                  ELSE '-infinity' END;
+    last_id bigint := 0;
+    by_count record;
     purged integer;
 BEGIN
     IF keep > 0 THEN
-        SELECT h.ended_at INTO by_count FROM lockkeeper.ddl_history AS h
+        SELECT h.ended_at, h.id INTO by_count FROM lockkeeper.ddl_history AS h
          ORDER BY h.ended_at DESC, h.id DESC OFFSET keep LIMIT 1;
-        bound := greatest(bound, by_count + interval '1 microsecond');
+        IF FOUND AND by_count.ended_at >= last_time THEN
+            last_time := by_count.ended_at;
+            last_id := by_count.id;
+        END IF;
     END IF;
-    WITH old AS (SELECT h.id FROM lockkeeper.ddl_history AS h WHERE h.ended_at < bound
+    WITH old AS (SELECT h.id FROM lockkeeper.ddl_history AS h WHERE (h.ended_at, h.id) <= (last_time, last_id)
                   ORDER BY h.ended_at, h.id LIMIT most FOR UPDATE SKIP LOCKED),
     gone AS (DELETE FROM lockkeeper.ddl_history AS h USING old WHERE h.id = old.id RETURNING h.id)
     SELECT count(*) INTO purged FROM gone;

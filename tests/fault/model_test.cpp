@@ -92,14 +92,6 @@ class Model : public DatabaseTest, public ::testing::WithParamInterface<int> {
         dsn(), "", std::vector<std::string>{"--workers", "3", "--reorg-workers", "1"});
   }
 
-  std::string left() {
-    return value(
-        "SELECT string_agg(format('%s %s waits=%s dep=%s claimed=%s by=%s tries=%s crashes=%s %s', "
-        "j.id, j.state, j.waits, lockkeeper.dependency_id(j.id), j.claimed_by, j.paused_by, "
-        "j.tries, j.crashes, j.error->>'message'), E'\n' ORDER BY j.id) FROM (SELECT * FROM "
-        "lockkeeper.ddl_job ORDER BY id LIMIT 12) AS j");
-  }
-
   void check_ends() {
     EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_job"), "0");
     EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_job_footprint"), "0");
@@ -152,7 +144,7 @@ TEST_P(Model, promises_1_2_3_4_hold_for_random_jobs_and_deaths) {
   // What somebody paused, or what met three kills, waits for a decision: the checker's.
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (value("SELECT count(*) FROM lockkeeper.ddl_job") != "0") {
-    ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "starved: " << left();
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "starved: " << queue_now();
     client.steer(jobs::Verb::resume, {{}, {}, {}, true});
     client.wait_for_change(std::chrono::milliseconds(50));
   }

@@ -116,6 +116,15 @@ std::string DatabaseTest::error_of(JobId job, const std::string& field) {
                " FROM lockkeeper.history WHERE id = " + job.str());
 }
 
+std::string DatabaseTest::queue_now() {
+  return value(
+      "SELECT string_agg(format('%s %s %s waits=%s dep=%s claimed=%s by=%s tries=%s crashes=%s "
+      "retry in %s floor=%s %s', j.id, j.pool, j.state, j.waits, lockkeeper.dependency_id(j.id), "
+      "j.claimed_by, j.paused_by, j.tries, j.crashes, j.retry_at - clock_timestamp(), (SELECT "
+      "max(floor) FROM lockkeeper.ddl_floor), j.error->>'message'), E'\\n' ORDER BY j.id) FROM "
+      "(SELECT * FROM lockkeeper.ddl_job ORDER BY id LIMIT 12) AS j");
+}
+
 void DatabaseTest::await(const std::string& sql, const std::string& wanted) {
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   std::string found;
@@ -128,7 +137,7 @@ void DatabaseTest::await(const std::string& sql, const std::string& wanted) {
     if (found == wanted) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  FAIL() << sql << "\n gives: " << found << "\n wanted: " << wanted;
+  FAIL() << sql << "\n gives: " << found << "\n wanted: " << wanted << "\n queue:\n" << queue_now();
 }
 
 std::vector<std::string> DatabaseTest::ends_of(const std::vector<JobId>& jobs) {

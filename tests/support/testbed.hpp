@@ -48,6 +48,9 @@ class DatabaseTest : public ::testing::Test {
   /// Waits until `sql` gives `wanted`: a fact in the tables, never a time.
   void await(const std::string& sql, const std::string& wanted);
 
+  /// The first unfinished jobs, for the message of a test that fails.
+  std::string queue_now();
+
   /// Starts workers in this process; stopped by stop_workers() or at the end of the test.
   service::Service& start_workers(int threads = 4,
                                   const std::function<void(config::WorkSettings&)>& change = {});
