@@ -49,6 +49,15 @@ INSERT INTO lockkeeper.ddl_floor (pool, priority)
 SELECT pool, priority FROM (VALUES ('general'), ('reorg')) AS p(pool), generate_series(-1, 1) AS priority;
 ALTER TABLE lockkeeper.ddl_job ADD CONSTRAINT known_priority CHECK (priority BETWEEN -1 AND 1);
 
+-- Ready jobs below the floor, until it is set anew: appended, because a row that is updated would make
+-- everybody wait for whoever resumes a job and leaves the transaction open.
+CREATE TABLE lockkeeper.ddl_floor_lowered (
+    pool     text NOT NULL,
+    priority smallint NOT NULL,
+    job_id   bigint NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX ddl_floor_lowered_level ON lockkeeper.ddl_floor_lowered (pool, priority, job_id);
+
 -- Shared by everything that draws ids or makes jobs ready, until its commit. 1280009828 = 'LKfd'.
 CREATE FUNCTION lockkeeper.hold_floor() RETURNS void
 LANGUAGE sql AS $$ SELECT pg_catalog.pg_advisory_xact_lock_shared(1280009828, 0) $$;
@@ -58,11 +67,19 @@ CREATE FUNCTION lockkeeper.lower_floor(jobs bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM lockkeeper.hold_floor();
-    UPDATE lockkeeper.ddl_floor AS f SET floor = m.least_id
-      FROM (SELECT j.pool, j.priority, min(j.id) AS least_id FROM lockkeeper.ddl_job AS j
-             WHERE j.id = ANY (jobs) GROUP BY j.pool, j.priority) AS m
-     WHERE f.pool = m.pool AND f.priority = m.priority AND f.floor > m.least_id;
+    INSERT INTO lockkeeper.ddl_floor_lowered (pool, priority, job_id)
+    SELECT j.pool, j.priority, min(j.id) FROM lockkeeper.ddl_job AS j
+      JOIN lockkeeper.ddl_floor AS f ON f.pool = j.pool AND f.priority = j.priority
+     WHERE j.id = ANY (jobs) AND j.id < f.floor GROUP BY j.pool, j.priority;
 END $$;
+
+-- The floor that holds now for a level.
+CREATE FUNCTION lockkeeper.floor_of(level lockkeeper.ddl_floor) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+    SELECT least(level.floor, (SELECT l.job_id FROM lockkeeper.ddl_floor_lowered AS l
+                                WHERE l.pool = level.pool AND l.priority = level.priority
+                                ORDER BY l.job_id LIMIT 1))
+$$;
 
 -- Raises the floors to the first job that is ready now. Alone for a moment: whatever drew an id or
 -- made a job ready has committed, and what comes later either has a larger id or lowers the floor.
@@ -78,11 +95,13 @@ BEGIN
     UPDATE lockkeeper.ddl_floor AS f SET floor = r.least_id
       FROM (SELECT p.pool, p.priority, least(next_id, (
                 SELECT j.id FROM lockkeeper.ddl_job AS j
-                 WHERE j.pool = p.pool AND j.priority = p.priority AND j.id + 0 >= p.floor
+                 WHERE j.pool = p.pool AND j.priority = p.priority AND j.id + 0 >= lockkeeper.floor_of(p)
                    AND j.state = 'queueing' AND j.waits = 0 AND j.parsed
                  ORDER BY j.id + 0 LIMIT 1)) AS least_id
               FROM lockkeeper.ddl_floor AS p) AS r
-     WHERE f.pool = r.pool AND f.priority = r.priority AND r.least_id > f.floor + 200;
+     WHERE f.pool = r.pool AND f.priority = r.priority
+       AND (r.least_id > f.floor + 200 OR r.least_id < f.floor);
+    DELETE FROM lockkeeper.ddl_floor_lowered;
 END $$;
 
 -- As in 0002, with the floor kept under what became ready.
@@ -151,6 +170,76 @@ BEGIN
                FROM unnest(entries) AS e GROUP BY 1 ORDER BY 1) AS s;
 END $$;
 
+-- Backends of workers. Code of a job that calls a function of the queue in one of them would act as the
+-- worker: it is refused (acting_role). Rows stay while their backend lives; jobs cannot reach them.
+CREATE TABLE lockkeeper.ddl_session (
+    pid     integer PRIMARY KEY,
+    started timestamptz NOT NULL,
+    login   name NOT NULL
+);
+CREATE FUNCTION lockkeeper.register_session() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    DELETE FROM lockkeeper.ddl_session AS s
+     WHERE s.login = session_user AND NOT EXISTS (
+           SELECT FROM pg_stat_activity AS a WHERE a.pid = s.pid AND a.backend_start = s.started);
+    INSERT INTO lockkeeper.ddl_session (pid, started, login)
+    SELECT a.pid, a.backend_start, session_user FROM pg_stat_activity AS a WHERE a.pid = pg_backend_pid()
+    ON CONFLICT (pid) DO UPDATE SET started = excluded.started, login = excluded.login;
+END $$;
+
+-- As in 0002, but nobody inside of a job: there the role that submitted it is not to be seen, and the
+-- session's is the worker's.
+CREATE OR REPLACE FUNCTION lockkeeper.acting_role() RETURNS name
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM lockkeeper.ddl_session AS s
+                WHERE s.pid = pg_backend_pid() AND s.login = session_user AND coalesce(s.started = (
+                      SELECT a.backend_start FROM pg_stat_activity AS a WHERE a.pid = s.pid), true)) THEN
+        RAISE EXCEPTION 'a job cannot submit or steer jobs' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN CASE WHEN current_setting('role') = 'none' THEN session_user
+                ELSE current_setting('role')::name END;
+END $$;
+
+-- With an older snapshot the queue would be read as it was before its locks were taken.
+CREATE FUNCTION lockkeeper.need_read_committed() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+        RAISE EXCEPTION 'the queue works in READ COMMITTED transactions only'
+            USING ERRCODE = 'invalid_transaction_state',
+                  HINT = 'BEGIN ISOLATION LEVEL READ COMMITTED, or set default_transaction_isolation';
+    END IF;
+END $$;
+
+-- As in 0003; settings are those that change what a statement means, never those that change whose
+-- rights it has or how long it waits (promises 9, 12).
+CREATE OR REPLACE FUNCTION lockkeeper.check_specs(jobs jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    spec jsonb;
+BEGIN
+    FOR spec IN SELECT j FROM jsonb_array_elements(jobs) AS t(j) LOOP
+        IF coalesce(jsonb_typeof(spec->'statements'), '') <> 'array'
+           OR jsonb_array_length(spec->'statements') = 0
+           OR EXISTS (SELECT FROM jsonb_array_elements(spec->'statements') AS s(e)
+                       WHERE jsonb_typeof(e) <> 'string')
+           OR coalesce(jsonb_typeof(spec->'refs'), '') <> 'array'
+           OR spec->>'search_path' IS NULL OR spec->>'action' IS NULL
+           OR (NOT coalesce((spec->>'transactional')::boolean, true)
+               AND jsonb_array_length(spec->'statements') > 1)
+           OR coalesce(jsonb_typeof(spec->'settings'), 'object') <> 'object'
+           OR EXISTS (SELECT FROM jsonb_each(coalesce(spec->'settings', '{}')) AS s
+                       WHERE jsonb_typeof(s.value) <> 'string'
+                          OR lower(s.key) IN ('role', 'session_authorization', 'lock_timeout',
+                                 'search_path', 'synchronous_commit', 'idle_in_transaction_session_timeout')
+                          OR lower(s.key) ~ '^(default_)?transaction_|^lockkeeper\.|^client_|^session_') THEN
+            RAISE EXCEPTION 'not a job specification' USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+    END LOOP;
+END $$;
+
 -- Puts parsed statements into the queue, in order, as one transaction, with set-based SQL: a chunk
 -- of thousands costs a few statements. jobs: an array of {action, statements, refs, transactional,
 -- pool, opaque, changes_schema, instant, search_path, settings, unparsed_run, parsed}; options:
@@ -173,6 +262,7 @@ DECLARE
     refusing bigint;
     ready_pool text;
 BEGIN
+    PERFORM lockkeeper.need_read_committed();
     IF the_key IS NOT NULL THEN
         PERFORM pg_advisory_xact_lock(hashtextextended('lockkeeper key ' || the_key, 0));
         RETURN QUERY SELECT k, true FROM lockkeeper.jobs_of_key(the_key) AS k;
@@ -183,6 +273,7 @@ BEGIN
         SELECT j.batch_id, (SELECT max(b.batch_seq) FROM lockkeeper.ddl_job AS b WHERE b.batch_id = j.batch_id)
           INTO STRICT batch, seq FROM lockkeeper.ddl_job AS j
          WHERE j.id = (options->>'continues')::bigint AND j.role = acting AND j.batch_id IS NOT NULL
+           AND j.submitted_at >= transaction_timestamp()
            AND j.xmin::text = (pg_current_xact_id()::text::bigint & 4294967295)::text;
     ELSIF wanted > 1 OR coalesce((options->>'batch')::boolean, false) THEN
         batch := nextval('lockkeeper.ddl_batch_id_seq');
@@ -197,6 +288,15 @@ BEGIN
         UNION ALL SELECT n, 'batch:' || batch, true FROM numbered WHERE batch IS NOT NULL)
     SELECT array_agg((r.n, r.object, r.exclusive)::lockkeeper.footprint_entry ORDER BY r.n)
       INTO entries FROM resolved AS r;
+    IF coalesce((options->>'refuse_new')::boolean, false) THEN
+        IF NOT EXISTS (SELECT FROM unnest(entries) AS e WHERE e.object = 'database' AND e.exclusive) THEN
+            RAISE EXCEPTION 'only a job that takes the whole database may refuse others'
+                USING ERRCODE = 'invalid_parameter_value', HINT = 'submit it with --as-barrier';
+        ELSIF NOT pg_has_role(acting, current_user, 'MEMBER') THEN
+            RAISE EXCEPTION 'only the owner of the queue may refuse new jobs'
+                USING ERRCODE = 'insufficient_privilege';
+        END IF;
+    END IF;
     PERFORM lockkeeper.lock_objects(entries);
     PERFORM lockkeeper.hold_floor();
     SELECT min(j.id) INTO refusing FROM lockkeeper.ddl_job AS j WHERE j.refuses_new;
@@ -247,10 +347,6 @@ BEGIN
     SELECT min(q.pool) INTO ready_pool FROM queued AS q WHERE q.waits = 0 OR NOT q.parsed;
     -- A chunk of a batch has at most one ready job; what it leaves ready is found by its workers.
     IF ready_pool IS NOT NULL THEN PERFORM pg_notify('lockkeeper_ready', ready_pool); END IF;
-    -- Right after many rows came in, plans must not rest on what was known before.
-    IF wanted >= 1000 THEN
-        ANALYZE lockkeeper.ddl_job, lockkeeper.ddl_job_footprint;
-    END IF;
     RETURN QUERY SELECT unnest(ids), false;
 END $$;
 
@@ -313,10 +409,11 @@ DECLARE
     head record;
     chosen bigint[];
 BEGIN
-    IF EXISTS (SELECT FROM lockkeeper.ddl_setting AS s WHERE s.name = 'queue' AND s.value <> 'running') THEN
+    IF EXISTS (SELECT FROM lockkeeper.ddl_setting AS s
+                WHERE (s.name = 'queue' AND s.value <> 'running') OR s.name = 'upgrade') THEN
         RETURN;
     END IF;
-    FOR level IN SELECT f.priority, f.floor FROM lockkeeper.ddl_floor AS f
+    FOR level IN SELECT f.priority, lockkeeper.floor_of(f) AS floor FROM lockkeeper.ddl_floor AS f
                   WHERE f.pool = of_pool ORDER BY f.priority DESC LOOP
         SELECT r.id, r.instant, r.crashes INTO head FROM lockkeeper.ddl_job AS r
          WHERE r.state = 'queueing' AND r.waits = 0 AND r.parsed
@@ -403,8 +500,6 @@ BEGIN
     PERFORM set_config('lockkeeper.claimed', next_jobs::text, false);
     PERFORM set_config('lockkeeper.made_ready', (made_ready
         + coalesce(nullif(current_setting('lockkeeper.made_ready', true), ''), '0')::integer)::text, false);
-    -- A queue for the version row that is handed on faster than the row's own lock.
-    IF changing > 0 THEN PERFORM pg_advisory_xact_lock(1280009828, 1); END IF;
     WITH touched AS (
         SELECT g.job_id, array_agg(g.object ORDER BY g.object) AS objects
           FROM unnest(gone_jobs, gone_objects, gone_exclusives) AS g(job_id, object, exclusive)

@@ -77,18 +77,27 @@ BEGIN
     END IF;
 END $$;
 
+CREATE FUNCTION lockkeeper.upgrading() RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT EXISTS (SELECT FROM lockkeeper.ddl_setting WHERE name = 'upgrade')
+$$;
+
 CREATE FUNCTION lockkeeper.resume_one(job lockkeeper.ddl_job, resumer text, OUT state text, OUT answer text)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     state := job.state;
-    IF job.state = 'pausing' THEN
-        answer := 'it is still being paused; try again';
-    ELSIF job.state <> 'paused' THEN
+    IF job.state NOT IN ('paused', 'pausing') THEN
         answer := 'it is not paused';
-    ELSIF job.paused_by = 'system' AND resumer = 'user' THEN
+    ELSIF job.paused_by = 'system' AND resumer = 'user' AND lockkeeper.upgrading() THEN
         answer := 'it was paused for an upgrade, and is resumed when that ends';
     ELSIF job.paused_by <> 'system' AND resumer = 'system' THEN
         answer := 'somebody paused it, and it stays so';
+    ELSIF job.state = 'pausing' THEN
+        -- Its worker was told to stop, and will find that it is to go on: it is tried again.
+        state := 'running';
+        UPDATE lockkeeper.ddl_job AS j SET state = 'running', paused_by = NULL, state_since = clock_timestamp()
+         WHERE j.id = job.id;
+        answer := 'it had not stopped yet; it runs on or is tried again';
     ELSE
         state := 'queueing';
         UPDATE lockkeeper.ddl_job AS j
@@ -127,6 +136,7 @@ DECLARE
     job lockkeeper.ddl_job;
     ended lockkeeper.job_state;
 BEGIN
+    PERFORM lockkeeper.need_read_committed();
     IF verb NOT IN ('cancel', 'pause', 'resume', 'retry') THEN
         RAISE EXCEPTION 'there is no verb %', quote_literal(verb) USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -214,7 +224,8 @@ CREATE FUNCTION lockkeeper.set(setting_name text, setting_value text) RETURNS vo
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     least integer := CASE WHEN setting_name LIKE '%_workers' THEN 1 ELSE 0 END;
-    most integer := CASE WHEN setting_name LIKE '%_workers' THEN 256 ELSE 2000000000 END;
+    most integer := CASE WHEN setting_name LIKE '%_workers' THEN 256 WHEN setting_name = 'history_days' THEN 36500
+                         ELSE 999999999 END;
 BEGIN
     IF setting_name NOT IN ('queue', 'general_workers', 'reorg_workers', 'history_days', 'history_rows') THEN
         RAISE EXCEPTION 'there is no setting %', quote_literal(setting_name)
@@ -224,9 +235,6 @@ BEGIN
     IF setting_name = 'queue' THEN
         IF setting_value NOT IN ('running', 'paused') THEN
             RAISE EXCEPTION 'the queue is running or paused' USING ERRCODE = 'invalid_parameter_value';
-        ELSIF lockkeeper.setting('queue') = 'upgrade' THEN
-            RAISE EXCEPTION 'an upgrade is going on' USING ERRCODE = 'object_not_in_prerequisite_state',
-                HINT = 'end it first: lockkeeper upgrade end';
         END IF;
     ELSIF setting_value !~ '^[0-9]{1,9}$' OR setting_value::bigint NOT BETWEEN least AND most THEN
         RAISE EXCEPTION '% is a number from % to %', setting_name, least, most
@@ -251,24 +259,24 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     job lockkeeper.ddl_job;
     moved integer := 0;
+    now_state text;
 BEGIN
+    PERFORM lockkeeper.need_read_committed();
     IF begins THEN
         INSERT INTO lockkeeper.ddl_setting (name, value, changed_by)
-        VALUES ('queue', 'upgrade', lockkeeper.acting_role())
-        ON CONFLICT (name) DO UPDATE SET value = 'upgrade', changed_by = excluded.changed_by,
-                                         changed_at = clock_timestamp();
-    ELSIF lockkeeper.setting('queue') = 'upgrade' THEN
-        DELETE FROM lockkeeper.ddl_setting WHERE name = 'queue';
+        VALUES ('upgrade', 'on', lockkeeper.acting_role()) ON CONFLICT (name) DO NOTHING;
+    ELSE
+        DELETE FROM lockkeeper.ddl_setting WHERE name = 'upgrade';
     END IF;
     FOR job IN SELECT * FROM lockkeeper.ddl_job AS j
                 WHERE CASE WHEN begins THEN j.state IN ('queueing', 'running')
                            ELSE j.paused_by = 'system' END ORDER BY j.id FOR UPDATE LOOP
-        moved := moved + 1;
         IF begins THEN
-            PERFORM lockkeeper.pause_one(job, 'system');
+            SELECT p.state INTO now_state FROM lockkeeper.pause_one(job, 'system') AS p;
         ELSE
-            PERFORM lockkeeper.resume_one(job, 'system');
+            SELECT r.state INTO now_state FROM lockkeeper.resume_one(job, 'system') AS r;
         END IF;
+        IF now_state <> job.state::text THEN moved := moved + 1; END IF;
     END LOOP;
     PERFORM pg_notify('lockkeeper_ready', 'settings');
     RETURN moved;

@@ -108,6 +108,10 @@ BEGIN
                               (SELECT '' UNION ALL SELECT quote_ident(nspname) || '.' FROM pg_namespace)
                                   AS n(prefix)) END);
     END IF;
+    IF wanted ? 'before' AND NOT EXISTS (SELECT FROM lockkeeper.ddl_history AS h
+                                          WHERE h.id = (wanted->>'before')::bigint) THEN
+        RAISE EXCEPTION 'job % is not in history', wanted->>'before' USING ERRCODE = 'undefined_object';
+    END IF;
     FOR rule IN SELECT r.field, r.condition FROM (VALUES
             ('action', 'h.action = %L'), ('role', 'h.role = %L::name'),
             ('state', 'h.state = %L::lockkeeper.job_state'), ('batch', 'h.batch_id = %L::bigint'),

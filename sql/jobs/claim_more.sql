@@ -23,7 +23,7 @@ alone AS (
     SELECT j.id FROM lockkeeper.ddl_job AS j, head, lockkeeper.ddl_floor AS f
      WHERE head.batch_id IS NULL AND f.pool = head.pool AND f.priority = 0
        AND j.state = 'queueing' AND j.waits = 0 AND j.parsed AND j.pool = head.pool
-       AND j.priority = 0 AND j.id + 0 >= f.floor AND j.instant AND j.transactional
+       AND j.priority = 0 AND j.id + 0 >= lockkeeper.floor_of(f) AND j.instant AND j.transactional
        AND j.retry_at IS NULL AND j.tries = 0 AND j.crashes = 0 AND j.batch_id IS NULL
        AND j.role = head.role AND j.search_path = head.search_path AND j.settings = head.settings
      ORDER BY j.id + 0 LIMIT $5::integer FOR UPDATE OF j SKIP LOCKED),

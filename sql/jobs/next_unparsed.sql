@@ -5,5 +5,6 @@ SELECT j.id, j.epoch, j.action, pg_catalog.to_json(j.statements) AS statements, 
        j.outside_started, j.tries, j.crashes, j.error, j.batch_id, 0 AS waited
   FROM lockkeeper.ddl_job AS j
  WHERE NOT j.parsed AND j.state = 'queueing'
-   AND NOT EXISTS (SELECT FROM lockkeeper.ddl_setting AS s WHERE s.name = 'queue' AND s.value <> 'running')
+   AND NOT EXISTS (SELECT FROM lockkeeper.ddl_setting AS s 
+                    WHERE (s.name = 'queue' AND s.value <> 'running') OR s.name = 'upgrade')
  ORDER BY j.id LIMIT 1 FOR UPDATE SKIP LOCKED;

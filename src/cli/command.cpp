@@ -15,11 +15,11 @@ CLI::App* add_command(CLI::App& app, Context& context, const std::string& name,
                       const std::string& description, const std::string& example) {
   CLI::App* command = app.add_subcommand(name, description);
   command->footer("Example:\n  " + example);
-  command
-      ->add_option("-d,--dsn", context.dsn,
-                   "Connection string as libpq takes it; without it PG* variables, the service "
-                   "file and .pgpass hold")
-      ->envname("LOCKKEEPER_DSN");
+  // Not envname(): all commands share the variable, and CLI11 reads it for those that were not
+  // called, too, after what was given here.
+  command->add_option("-d,--dsn", context.dsn,
+                      "Connection string as libpq takes it (Env:LOCKKEEPER_DSN); without it PG* "
+                      "variables, the service file and .pgpass hold");
   return command;
 }
 

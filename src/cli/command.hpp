@@ -21,9 +21,6 @@ inline constexpr int kUnreachable = 3;
 struct Context {
   std::string dsn;
   bool json = false;
-  std::string log_level = "info";
-  std::string log_format = "text";
-  std::vector<std::string> log_given;  ///< whether the user asked for a level
   config::WorkSettings work;
   /// Set by the command that was chosen; gives the exit code.
   std::function<int()> action;

@@ -1,5 +1,6 @@
 #include "cli/run.hpp"
 
+#include <cstdlib>
 #include <iostream>
 
 #include "base/log.hpp"
@@ -45,6 +46,7 @@ int run(int argc, char** argv) {
       "while the application keeps reading and writing.",
       "lockkeeper"};
   Context context;
+  if (const char* dsn = std::getenv("LOCKKEEPER_DSN"); dsn != nullptr) context.dsn = dsn;
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string("lockkeeper ") + LOCKKEEPER_VERSION);
   app.footer(

@@ -19,6 +19,9 @@ namespace {
 using std::chrono::milliseconds;
 
 struct WorkWords {
+  config::WorkSettings work;
+  std::string log_level = "info";
+  std::string log_format = "text";
   std::vector<std::string> dsns;
   std::string grant;
   int lock_timeout_ms = 100;
@@ -29,16 +32,16 @@ struct WorkWords {
   bool no_metrics = false;
 };
 
-void add_work_options(CLI::App& command, Context& context, const std::shared_ptr<WorkWords>& words,
+void add_work_options(CLI::App& command, const std::shared_ptr<WorkWords>& words,
                       int workers_least) {
   command
-      .add_option("-j,--workers", context.work.workers,
+      .add_option("-j,--workers", words->work.workers,
                   "Most threads for quick changes, for each database")
       ->check(CLI::Range(workers_least, 256))
       ->envname("LOCKKEEPER_WORKERS")
       ->capture_default_str();
   command
-      .add_option("--reorg-workers", context.work.reorg_workers,
+      .add_option("--reorg-workers", words->work.reorg_workers,
                   "Most threads for changes that read or write rows [half the cores, at least 2]")
       ->check(CLI::Range(1, 256))
       ->envname("LOCKKEEPER_REORG_WORKERS");
@@ -49,7 +52,7 @@ void add_work_options(CLI::App& command, Context& context, const std::shared_ptr
       ->envname("LOCKKEEPER_LEASE_SECONDS")
       ->capture_default_str();
   command
-      .add_flag("--flush-each-job", context.work.flush_each_job,
+      .add_flag("--flush-each-job", words->work.flush_each_job,
                 "Each job's commit waits for the disk; without it only what is told does")
       ->envname("LOCKKEEPER_FLUSH_EACH_JOB");
   command
@@ -59,7 +62,7 @@ void add_work_options(CLI::App& command, Context& context, const std::shared_ptr
       ->envname("LOCKKEEPER_LOCK_TIMEOUT_MS")
       ->capture_default_str();
   command
-      .add_option("--retries", context.work.tries_most, "Retryable errors before a job is given up")
+      .add_option("--retries", words->work.tries_most, "Retryable errors before a job is given up")
       ->check(CLI::Range(1, 1000000))
       ->envname("LOCKKEEPER_RETRIES")
       ->capture_default_str();
@@ -74,21 +77,22 @@ void add_work_options(CLI::App& command, Context& context, const std::shared_ptr
       ->check(CLI::Range(0.0, 86400.0))
       ->envname("LOCKKEEPER_SHUTDOWN_SECONDS")
       ->capture_default_str();
-  command.add_option("--name", context.work.name, "Name of this process in lists and logs")
+  command.add_option("--name", words->work.name, "Name of this process in lists and logs")
       ->envname("LOCKKEEPER_NAME");
   command
       .add_option("--metrics", words->metrics, "Address of the Prometheus metrics [127.0.0.1:9632]")
       ->envname("LOCKKEEPER_METRICS");
   command.add_flag("--no-metrics", words->no_metrics, "Serve no metrics");
-  command.add_option("--log-level", context.log_level, "debug, info, warning, error, off")
+  command.add_option("--log-level", words->log_level, "debug, info, warning, error, off")
       ->envname("LOCKKEEPER_LOG_LEVEL")
       ->capture_default_str();
-  command.add_option("--log-format", context.log_format, "text or json")
+  command.add_option("--log-format", words->log_format, "text or json")
       ->envname("LOCKKEEPER_LOG_FORMAT")
       ->capture_default_str();
 }
 
 void take_work_options(Context& context, const WorkWords& words) {
+  context.work = words.work;
   auto& work = context.work;
   work.lock_timeout = milliseconds(words.lock_timeout_ms);
   work.poll = milliseconds(static_cast<long>(words.poll_seconds * 1000));
@@ -99,7 +103,7 @@ void take_work_options(Context& context, const WorkWords& words) {
     work.metrics_required = true;
   }
   if (words.no_metrics) work.metrics_address.clear();
-  log::configure(log::level_from(context.log_level), log::format_from(context.log_format));
+  log::configure(log::level_from(words.log_level), log::format_from(words.log_format));
 }
 
 int migrate(const pg::Dsn& dsn, const std::string& grant, bool json) {
@@ -138,8 +142,8 @@ int work(Context& context, const WorkWords& words) {
 }
 
 int dev(Context& context, const WorkWords& words) {
-  const bool with_worker = context.work.workers > 0;
   take_work_options(context, words);
+  const bool with_worker = context.work.workers > 0;
   service::Service::block_signals();
   service::EmbeddedServer server;
   {
@@ -188,7 +192,7 @@ void add_work(CLI::App& app, Context& context) {
   const auto words = std::make_shared<WorkWords>();
   command->add_option("-d,--dsn", words->dsns, "Connection string; may be given more than once")
       ->envname("LOCKKEEPER_DSN");
-  add_work_options(*command, context, words, 1);
+  add_work_options(*command, words, 1);
   command->callback(
       [&context, words] { context.action = [&context, words] { return work(context, *words); }; });
 }
@@ -198,7 +202,7 @@ void add_dev(CLI::App& app, Context& context) {
       "dev", "Run a throw-away PostgreSQL with a worker, and print its connection string");
   command->footer("Example:\n  lockkeeper dev");
   const auto words = std::make_shared<WorkWords>();
-  add_work_options(*command, context, words, 0);
+  add_work_options(*command, words, 0);
   command->callback(
       [&context, words] { context.action = [&context, words] { return dev(context, *words); }; });
 }

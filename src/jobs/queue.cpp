@@ -54,7 +54,10 @@ std::optional<std::string> json_or_null(const std::optional<Report>& error) {
 
 }  // namespace
 
+void register_session(pg::Session& session) { session.run(sql::jobs_register_session); }
+
 WorkerIdentity register_worker(pg::Session& session, const std::string& name) {
+  register_session(session);
   // Somebody may sit on a future id: there are enough of them.
   for (int i = 0; i < 1000; ++i) {
     const auto rows = session.run(sql::jobs_register_worker);

@@ -30,6 +30,10 @@ struct WorkerIdentity {
   std::string pool = kGeneral;
 };
 
+/// Makes `session` known as one in which jobs run: from now on the functions of the queue that act
+/// for somebody (submit, cancel, …) refuse to be called in it.
+void register_session(pg::Session& session);
+
 /// Makes `session` a worker session: draws its id and takes the advisory lock that says it lives.
 /// The lock dies with the backend, so a crash is seen by everybody.
 WorkerIdentity register_worker(pg::Session& session, const std::string& name);

@@ -139,6 +139,8 @@ Session::Session(const Dsn& dsn, const std::string& application_name, int lock_t
     : impl_(std::make_unique<Impl>(dsn, application_name, observer)) {
   script(
       "SET standard_conforming_strings = on; SET statement_timeout = 0;"
+      "SET default_transaction_isolation = 'read committed';"
+      "SET default_transaction_read_only = off;"
       "SET idle_in_transaction_session_timeout = 0; SET lock_timeout = " +
       std::to_string(lock_timeout_ms));
   if (impl_->version >= 170000) script("SET transaction_timeout = 0");

@@ -143,6 +143,9 @@ Work Executor::run_one(const jobs::Job& job) {
       throw;
     }
     settle_failure(job, error);
+  } catch (const InputError& error) {
+    // Not from our parser: somebody called enqueue by hand.
+    end_cancelled(job, error.report());
   }
   return {};
 }
@@ -244,6 +247,7 @@ Work Executor::run_in_transaction(const Work& work) {
 std::unique_ptr<pg::Session> Executor::dressed_session(const jobs::Job& job) {
   auto session = std::make_unique<pg::Session>(dsn_, "lockkeeper job " + job.claim.job.str());
   session->script("SET client_connection_check_interval = '500ms'");
+  jobs::register_session(*session);
   return session;
 }
 

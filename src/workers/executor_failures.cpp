@@ -93,6 +93,9 @@ void Executor::stop_as_asked(const jobs::Job& job) {
     log::info("job paused", {{"job", job.claim.job.str()}, {"state", "paused"}});
     return;
   }
+  // Somebody may have resumed it meanwhile.
+  if (jobs::hand_back(session_, job.claim, std::chrono::milliseconds(0), false, std::nullopt))
+    return;
   end_cancelled(job, kCancelled);
 }
 

@@ -48,16 +48,18 @@ std::string JobSession::settings_text(bool local) const {
 }
 
 std::string JobSession::begin_text() const {
-  std::string text =
-      "BEGIN; SET LOCAL lock_timeout = " + std::to_string(lock_timeout_.count()) + ";";
+  std::string text = "BEGIN;";
   // Code that nobody can read may do things outside of the database: its end waits for the disk.
   if (job_.opaque || job_.unparsed_run) text += "SET LOCAL synchronous_commit TO DEFAULT;";
   const std::string settings = settings_text(true);
-  if (trusted_) return text + settings;
+  // Last: nothing that a job brings along may change it.
+  const std::string limit =
+      "SET LOCAL lock_timeout = " + std::to_string(lock_timeout_.count()) + ";";
+  if (trusted_) return text + settings + limit;
   // Settings with the role's own rights: it must not borrow the worker's
   // (session_replication_role).
   const std::string role = "SET LOCAL ROLE " + pg::quote_ident(job_.role) + ";";
-  return text + role + settings + "SET LOCAL ROLE NONE;";
+  return text + role + settings + "SET LOCAL ROLE NONE;" + limit;
 }
 
 void JobSession::run(const std::string& statement) {

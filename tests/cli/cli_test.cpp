@@ -112,6 +112,14 @@ TEST_F(Cli, plan_says_what_would_happen_and_changes_nothing) {
   EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_job"), "1");
 }
 
+TEST_F(Cli, what_is_given_wins_over_the_environment) {
+  const auto ran = run_command({"jobs", "--dsn", dsn().conninfo()}, {},
+                               {"LOCKKEEPER_DSN=postgresql://nowhere.invalid/x"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(run_command({"jobs"}, {}, {"LOCKKEEPER_DSN=" + dsn().conninfo()}).code, 0);
+  EXPECT_EQ(run_command({"jobs"}, {}, {"LOCKKEEPER_DSN=postgresql://nowhere.invalid/x"}).code, 3);
+}
+
 TEST_F(Cli, words_that_it_does_not_know_are_told) {
   EXPECT_EQ(lk({"sumbit", "x"}).code, 2);
   EXPECT_EQ(lk({"submit"}).code, 2);

@@ -13,9 +13,10 @@ class Steer : public DatabaseTest {
     as_owner("CREATE TABLE t (a int)");
     session = std::make_unique<pg::Session>(dsn(), "test");
     me = jobs::register_worker(*session, "me");
+    boss = std::make_unique<pg::Session>(dsn(), "test");
   }
   std::vector<jobs::Steered> steer(jobs::Verb verb, const jobs::Which& which) {
-    return jobs::steer(*session, verb, which);
+    return jobs::steer(*boss, verb, which);
   }
   std::string states(const std::vector<jobs::Steered>& steered) {
     std::string text;
@@ -27,7 +28,8 @@ class Steer : public DatabaseTest {
     const auto claimed = jobs::claim(*session, me);
     return claimed.empty() ? 0 : claimed.front().claim.job.value;
   }
-  std::unique_ptr<pg::Session> session;
+  std::unique_ptr<pg::Session> session;  ///< of a worker
+  std::unique_ptr<pg::Session> boss;     ///< of a person
   jobs::WorkerIdentity me;
 };
 
@@ -81,9 +83,8 @@ TEST_F(Steer, a_paused_queue_starts_nothing_and_goes_on_at_once) {
   start_workers(2, [](auto& settings) { settings.poll = std::chrono::minutes(10); });
   as_owner("SELECT lockkeeper.set('queue', 'paused')");
   const auto job = submit("ALTER TABLE t ADD b int");
-  const auto text = session->script("SELECT lockkeeper.submit('ALTER TABLE t ADD c int') AS id")
-                        .front()
-                        .text("id");
+  const auto text =
+      boss->script("SELECT lockkeeper.submit('ALTER TABLE t ADD c int') AS id").front().text("id");
   EXPECT_EQ(claim(), 0);
   as_owner("SELECT lockkeeper.set('queue', 'running')");
   EXPECT_EQ(end_of(job), "synced");
@@ -94,15 +95,66 @@ TEST_F(Steer, an_upgrade_resumes_what_it_paused_and_never_what_a_user_did) {
   const auto users = submit("ALTER TABLE t ADD b int");
   const auto systems = submit("CREATE TABLE u (a int)");
   steer(jobs::Verb::pause, {{users}, {}, {}, false});
-  EXPECT_EQ(jobs::upgrade(*session, true), 1);
-  EXPECT_EQ(jobs::upgrade(*session, true), 0);
+  EXPECT_EQ(jobs::upgrade(*boss, true), 1);
+  EXPECT_EQ(jobs::upgrade(*boss, true), 0);
   const auto later = submit("CREATE TABLE w (a int)");
   EXPECT_EQ(claim(), 0);
   EXPECT_EQ(states(steer(jobs::Verb::resume, {{systems}, {}, {}, false})), "paused!");
-  EXPECT_EQ(jobs::upgrade(*session, false), 1);
+  EXPECT_EQ(jobs::upgrade(*boss, false), 1);
   EXPECT_EQ(claim(), systems.value);
   EXPECT_EQ(claim(), later.value);
   EXPECT_EQ(state_of(users), "paused");
+}
+
+TEST_F(Steer, an_upgrade_that_ends_early_leaves_nobody_behind_and_keeps_a_paused_queue) {
+  start_workers(1);
+  // It takes its time to stop.
+  const auto job = submit(
+      "DO $$ BEGIN BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN PERFORM "
+      "pg_sleep(0.5); END; END $$");
+  await(
+      "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND state = "
+      "'active' AND pid <> pg_backend_pid()",
+      "1");
+  as_owner("SELECT lockkeeper.set('queue', 'paused')");
+  EXPECT_EQ(jobs::upgrade(*boss, true), 1);
+  EXPECT_EQ(state_of(job), "pausing");
+  EXPECT_EQ(jobs::upgrade(*boss, false), 1);
+  EXPECT_EQ(end_of(job), "synced");
+  const auto later = submit("CREATE TABLE w (a int)");
+  EXPECT_EQ(claim(), 0);
+  as_owner("SELECT lockkeeper.set('queue', 'running')");
+  EXPECT_EQ(end_of(later), "synced");
+}
+
+TEST_F(Steer, the_queue_refuses_transactions_with_an_older_snapshot) {
+  boss->script("BEGIN ISOLATION LEVEL REPEATABLE READ");
+  EXPECT_THROW(boss->script("SELECT lockkeeper.submit('CREATE TABLE a (x int)')"), Error);
+  boss->script("ROLLBACK; BEGIN ISOLATION LEVEL SERIALIZABLE");
+  EXPECT_THROW(boss->script("SELECT lockkeeper.steer('cancel', '{\"all\": true}')"), Error);
+  boss->script("ROLLBACK");
+  // The default of a database does not matter: every session of ours says what it needs.
+  execute("ALTER DATABASE " + database_ + " SET default_transaction_isolation = 'serializable'");
+  start_workers(2);
+  client::Client client(dsn());
+  EXPECT_EQ(end_of(client.submit("CREATE TABLE a (x int)").id), "synced");
+}
+
+TEST_F(Steer, somebody_who_resumes_a_job_and_sits_on_it_holds_up_nobody) {
+  const auto old = submit("CREATE TABLE old (x int)");
+  const auto first = submit("ALTER TABLE t ADD a int");
+  const auto second = submit("ALTER TABLE t ADD b int");
+  steer(jobs::Verb::pause, {{old}, {}, {}, false});
+  EXPECT_EQ(claim(), first.value);
+  for (int i = 0; i < 300; ++i) value("SELECT nextval('lockkeeper.ddl_job_id_seq')");
+  jobs::raise_floor(*session);
+  boss->script("BEGIN; SELECT lockkeeper.resume(" + old.str() + ")");
+  session->script("SET lock_timeout = '300ms'");
+  session->script(
+      jobs::end_well_text({jobs::Job{{first, Epoch{1}}, "", {}, "", "", {}}}, "[]", me, 0));
+  EXPECT_EQ(claim(), second.value);
+  boss->script("COMMIT");
+  EXPECT_EQ(claim(), old.value);
 }
 
 TEST_F(Steer, a_pool_is_resized_while_it_runs) {

@@ -171,6 +171,59 @@ TEST_F(Role, promise_12_a_forged_specification_gains_nothing) {
   EXPECT_EQ(value("SELECT to_regclass('public.secret')"), "secret");
 }
 
+TEST_F(Role, promise_12_a_job_cannot_submit_or_steer_as_the_worker) {
+  const auto victim = submit("CREATE TABLE public.later (a int)");
+  end_of(victim);
+  for (const char* call :
+       {"lockkeeper.submit('CREATE TABLE public.pwned (a int)', '{}')",
+        "lockkeeper.steer('cancel', '{\"all\": true}')", "lockkeeper.pause(1)"}) {
+    const auto job = submit_as_plain(std::string("DO $x$ BEGIN PERFORM ") + call + "; END $x$");
+    EXPECT_EQ(end_of(job), "cancelled") << call;
+    EXPECT_EQ(error_of(job), "42501") << call << error_of(job, "message");
+  }
+  // Not even when the job gives its worker's lock away and is taken over meanwhile.
+  const auto job = submit_as_plain(
+      "DO $x$ DECLARE k int; BEGIN FOR k IN 1..50 LOOP PERFORM pg_advisory_unlock(1280014187, k); "
+      "END LOOP; PERFORM pg_sleep(0.5); PERFORM lockkeeper.submit('CREATE TABLE public.pwned (a "
+      "int)', '{}'); END $x$");
+  await("SELECT count(*) FROM lockkeeper.jobs WHERE state IN ('queueing', 'running')", "0");
+  value("SELECT lockkeeper.cancel(" + job.str() + ")");
+  EXPECT_EQ(value("SELECT to_regclass('public.pwned')"), "");
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.history WHERE role <> 'plain' AND id > " +
+                  victim.str()),
+            "0");
+}
+
+TEST_F(Role, promise_12_forged_settings_are_refused) {
+  pg::Session plain(dsn("plain"), "test");
+  for (const char* setting : {"role", "ROLE", "session_authorization", "lock_timeout",
+                              "default_transaction_isolation", "synchronous_commit"})
+    EXPECT_THROW(
+        plain.statement("SELECT id FROM lockkeeper.enqueue(jsonb_build_array(jsonb_build_object("
+                        "'action', 'x', 'statements', jsonb_build_array('CREATE INDEX "
+                        "CONCURRENTLY ON public.secret (a)'), 'refs', '[]'::jsonb, "
+                        "'transactional', false, 'search_path', 'public', 'settings', "
+                        "jsonb_build_object($1::text, 'keeper'))), '{}')",
+                        pg::Params::of(setting)),
+        Error)
+        << setting;
+  EXPECT_THROW(plain.script("SELECT id FROM lockkeeper.enqueue('[{\"action\": \"x\", "
+                            "\"statements\": [\"DO $$ $$\"], \"refs\": [{\"kind\": "
+                            "\"database\", \"exclusive\": true}], \"search_path\": "
+                            "\"public\"}]', '{\"refuse_new\": true}')"),
+               Error);
+}
+
+TEST_F(Role, a_statement_that_cannot_be_read_ends_its_job_and_no_worker) {
+  pg::Session plain(dsn("plain"), "test");
+  const auto rows = plain.statement(
+      "SELECT id FROM lockkeeper.enqueue('[{\"action\": \"x\", \"statements\": [\"not sql\"], "
+      "\"refs\": [], \"transactional\": false, \"search_path\": \"public\"}]', '{}')");
+  const JobId job{rows.front().integer("id")};
+  EXPECT_EQ(end_of(job), "cancelled");
+  EXPECT_EQ(error_of(job), "42601");
+}
+
 TEST_F(Role, a_worker_that_may_not_act_as_the_role_says_how_to_let_it) {
   const JobId job{std::stoll(value("SELECT lockkeeper.submit('CREATE TABLE x (a int)')"))};
   EXPECT_EQ(end_of(job), "cancelled");  // It came from the superuser.
