@@ -233,8 +233,8 @@ BEGIN
            OR EXISTS (SELECT FROM jsonb_each(coalesce(spec->'settings', '{}')) AS s
                        WHERE jsonb_typeof(s.value) <> 'string'
                           OR lower(s.key) IN ('role', 'session_authorization', 'lock_timeout',
-                                 'search_path', 'synchronous_commit', 'idle_in_transaction_session_timeout')
-                          OR lower(s.key) ~ '^(default_)?transaction_|^lockkeeper\.|^client_|^session_') THEN
+                                 'search_path', 'synchronous_commit')
+                          OR lower(s.key) ~ '^(default_)?transaction_|^lockkeeper\.') THEN
             RAISE EXCEPTION 'not a job specification' USING ERRCODE = 'invalid_parameter_value';
         END IF;
     END LOOP;

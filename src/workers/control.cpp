@@ -311,6 +311,7 @@ void Control::watch_claims() {
       if (!jobs::any_claims(*session_) && reclaimed.empty()) return;
       // While anything runs this is a net, too: of what became ready without a word.
       look_for_work(reclaimed.empty() ? "watch" : "reclaim");
+      stop_wanted();
     });
   });
 }
@@ -336,13 +337,22 @@ void Control::stop_wanted() {
   guarded([this] {
     auto running = general_.running();
     running.merge(reorg_.running());
-    if (running.empty()) return;
+    const auto now = std::chrono::steady_clock::now();
+    std::map<JobId, std::chrono::steady_clock::time_point> told;
     for (const auto& wanted : jobs::stopping(*session_)) {
       const auto found = running.find(wanted);
       if (found == running.end()) continue;
+      // Once; again only when that seems to have come between two statements.
+      const auto before = stop_told_.find(wanted);
+      if (before != stop_told_.end() && now < before->second + std::chrono::seconds(1)) {
+        told.insert(*before);
+        continue;
+      }
+      told[wanted] = now;
       log::info("job stopped on request", {{"job", wanted.str()}, {"state", "cancelling"}});
       session_->run(sql::workers_cancel_backend, pg::Params::of(found->second));
     }
+    stop_told_ = std::move(told);
   });
 }
 

@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -70,6 +71,7 @@ class Control {
   std::chrono::steady_clock::time_point last_told_;
   std::unique_ptr<boost::asio::posix::stream_descriptor> socket_;
   std::unique_ptr<pg::Session> session_;
+  std::map<JobId, std::chrono::steady_clock::time_point> stop_told_;
   int failures_ = 0;
   bool watching_ = false;                  ///< some job may be claimed: lost workers are looked for
   std::atomic<std::int64_t> process_ = 0;  ///< row of ddl_worker; 0: not known yet

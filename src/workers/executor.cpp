@@ -131,7 +131,7 @@ Work Executor::run_one(const jobs::Job& job) {
       if (clean_up_cancelled(job))
         finish_alone(job, steps_json("outside transaction", 1, seconds_since(begun_)));
       else
-        stop_as_asked(job);
+        cancel_now(job);
     } else if (job.transactional) {
       return run_in_transaction({job});
     } else {
@@ -142,7 +142,13 @@ Work Executor::run_one(const jobs::Job& job) {
       session_.poison();
       throw;
     }
-    settle_failure(job, error);
+    try {
+      settle_failure(job, error);
+    } catch (const Error& late) {
+      // A second request to stop can come when the first has done its work already.
+      if (session_.broken() || late.sqlstate() != "57014") throw;
+      settle_failure(job, error);
+    }
   } catch (const InputError& error) {
     // Not from our parser: somebody called enqueue by hand.
     end_cancelled(job, error.report());

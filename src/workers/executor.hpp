@@ -93,6 +93,7 @@ class Executor {
   [[nodiscard]] Report explained(const jobs::Job& job, const Error& error) const;
   bool may_retry(const jobs::Job& job, const Error& error) const;
   void stop_as_asked(const jobs::Job& job);
+  void cancel_now(const jobs::Job& job);
   void end_cancelled(const jobs::Job& job, const Report& report);
   bool clean_up_cancelled(const jobs::Job& job);
   void ended(const Work& work, const std::string& result, int made_ready);

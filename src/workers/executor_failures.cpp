@@ -96,8 +96,10 @@ void Executor::stop_as_asked(const jobs::Job& job) {
   // Somebody may have resumed it meanwhile.
   if (jobs::hand_back(session_, job.claim, std::chrono::milliseconds(0), false, std::nullopt))
     return;
-  end_cancelled(job, kCancelled);
+  cancel_now(job);
 }
+
+void Executor::cancel_now(const jobs::Job& job) { end_cancelled(job, kCancelled); }
 
 void Executor::end_cancelled(const jobs::Job& job, const Report& report) {
   pg::Transaction tx(session_);
