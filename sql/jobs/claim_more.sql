@@ -40,5 +40,5 @@ UPDATE lockkeeper.ddl_job AS j
   FROM chosen WHERE j.id = chosen.id AND j.state = 'queueing'
 RETURNING j.id, j.epoch, j.action, pg_catalog.to_json(j.statements) AS statements, j.role,
           j.search_path, j.settings, j.parsed, j.transactional, j.opaque, j.unparsed_run, j.instant,
-          j.outside_started, j.tries, j.crashes, j.error, j.batch_id,
+          j.outside_started, j.tries, j.crashes, j.error,
           extract(epoch FROM pg_catalog.clock_timestamp() - j.submitted_at) AS waited;

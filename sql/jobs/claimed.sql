@@ -3,7 +3,7 @@
 SELECT one.made_ready,
        j.id, j.epoch, j.action, pg_catalog.to_json(j.statements) AS statements, j.role,
        j.search_path, j.settings, j.parsed, j.transactional, j.opaque, j.unparsed_run, j.instant,
-       j.outside_started, j.tries, j.crashes, j.error, j.batch_id,
+       j.outside_started, j.tries, j.crashes, j.error,
        extract(epoch FROM pg_catalog.clock_timestamp() - j.submitted_at) AS waited
   FROM (SELECT pg_catalog.current_setting('lockkeeper.made_ready', true) AS made_ready,
                pg_catalog.set_config('lockkeeper.made_ready', '0', false) AS reset OFFSET 0) AS one

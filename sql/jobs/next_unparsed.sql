@@ -2,7 +2,7 @@
 -- Row lock only, SKIP LOCKED. Caller: jobs/queue.
 SELECT j.id, j.epoch, j.action, pg_catalog.to_json(j.statements) AS statements, j.role,
        j.search_path, j.settings, j.parsed, j.transactional, j.opaque, j.unparsed_run, j.instant,
-       j.outside_started, j.tries, j.crashes, j.error, j.batch_id, 0 AS waited
+       j.outside_started, j.tries, j.crashes, j.error, 0 AS waited
   FROM lockkeeper.ddl_job AS j
  WHERE NOT j.parsed AND j.state = 'queueing'
    AND NOT EXISTS (SELECT FROM lockkeeper.ddl_setting AS s 

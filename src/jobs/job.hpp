@@ -29,8 +29,7 @@ struct Job {
   bool transactional = true;
   bool opaque = false;
   bool unparsed_run = false;
-  bool instant = false;  ///< may share a transaction with others of its kind
-  bool in_batch = false;
+  bool instant = false;          ///< may share a transaction with others of its kind
   bool outside_started = false;  ///< an earlier claim began the statement outside a transaction
   bool cancel_wanted = false;    ///< it was being cancelled when its worker died
   int tries = 0;

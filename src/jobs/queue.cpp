@@ -23,7 +23,6 @@ Job job_from(const pg::Row& row) {
   job.opaque = row.boolean("opaque");
   job.unparsed_run = row.boolean("unparsed_run");
   job.instant = row.boolean("instant");
-  job.in_batch = !row.null("batch_id");
   job.outside_started = row.boolean("outside_started");
   job.tries = static_cast<int>(row.integer("tries"));
   job.crashes = static_cast<int>(row.integer("crashes"));

@@ -233,19 +233,30 @@ Work Executor::run_in_transaction(const Work& work) {
       log::warning("claim lost, change rolled back", {{"job", first.claim.job.str()}});
     return {};
   }
-  int made_ready = 0;  // Of a long queue it is asked for once in a few jobs.
-  if (claims) {
-    auto next = jobs::claimed(session_);
-    made_ready = next.made_ready;
-    waiting_.put(std::move(next.jobs));
+  try {
+    return after_commit(work, dressed.leaves_traces());
+  } catch (const Error&) {
+    // It may hold claims that it does not know of: they are taken from it when it is gone.
+    session_.poison();
+    throw;
+  }
+}
+
+Work Executor::after_commit(const Work& work, bool leaves_traces) {
+  int made_ready = 0;
+  // While claimed jobs wait here, it is asked for once in a few jobs.
+  if (leaves_traces || waiting_.empty()) {
+    auto told = jobs::claimed(session_);
+    made_ready = told.made_ready;
+    waiting_.put(std::move(told.jobs));
   }
   ended(work, "synced", made_ready);
-  if (dressed.leaves_traces()) {
+  if (leaves_traces) {
     give_back();
     session_.poison();
     return {};
   }
-  if (hooks_.stopping()) return {};
+  if (hooks_.stopping() || !claims_next_) return {};
   auto job = waiting_.take();
   return job ? with_more(std::move(*job)) : Work();
 }

@@ -79,6 +79,8 @@ class Executor {
   /// Sends the whole transaction. Throws Error.
   void send(const Work& work, JobSession& dressed, int claims_most);
   void send_in_steps(const Work& work, JobSession& dressed, const std::string& end);
+  /// Tells of the end, and gives what the commit claimed for this worker.
+  Work after_commit(const Work& work, bool leaves_traces);
   /// After a transaction of several jobs was undone: each alone, so that only the bad one fails.
   void run_each(const Work& work);
   void run_outside(const jobs::Job& job);

@@ -61,6 +61,7 @@ void Pool::start_one() {
                      [&](const auto& other) { return other->number == slot->number; }))
     ++slot->number;
   ++live_;
+  ++running_;
   Slot& started = *slot;
   slots_.push_back(std::move(slot));
   started.thread = std::thread([this, &started] { body(started); });
@@ -86,7 +87,7 @@ void Pool::stop() {
 
 bool Pool::wait_until_ended(std::chrono::milliseconds most) {
   std::unique_lock lock(mutex_);
-  return ended_.wait_for(lock, most, [this] { return live_ == 0; });
+  return ended_.wait_for(lock, most, [this] { return running_ == 0; });
 }
 
 std::map<JobId, int> Pool::running() {
@@ -118,7 +119,7 @@ bool Pool::must_go(const Slot& slot) const {
   int older = 0;
   for (const auto& other : slots_) {
     if (other.get() == &slot) break;
-    older += other->over ? 0 : 1;
+    older += other->left ? 0 : 1;
   }
   return stopping_ || older >= most_;
 }
@@ -136,10 +137,15 @@ void Pool::report() {
   metrics_.pool(place_.database, place_.pool, most, there, busy);
 }
 
+// mutex_ is held.
+void Pool::leave(Slot& slot) {
+  if (!std::exchange(slot.left, true)) --live_;
+}
+
 // False: there is nothing to do any more for this thread.
 bool Pool::wait_for_call(Slot& slot) {
   std::unique_lock lock(mutex_);
-  if (std::exchange(call_waiting_, false)) return !must_go(slot);
+  if (!must_go(slot) && std::exchange(call_waiting_, false)) return true;
   slot.idle = true;
   const auto woken = [&] { return slot.called || must_go(slot); };
   bool stays = true;
@@ -147,7 +153,10 @@ bool Pool::wait_for_call(Slot& slot) {
     stays = slot.wake.wait_for(lock, settings_.idle_close, woken) || live_ <= place_.warm;
   slot.idle = false;
   slot.called = false;
-  return stays && !must_go(slot);
+  if (stays && !must_go(slot)) return true;
+  // From now on it does not count: who calls meanwhile makes another one.
+  leave(slot);
+  return false;
 }
 
 bool Pool::pause(Slot& slot, std::chrono::milliseconds delay) {
@@ -182,8 +191,9 @@ void Pool::body(Slot& slot) {
     const std::lock_guard lock(mutex_);
     slot.jobs.clear();
     slot.backend_pid = 0;
+    leave(slot);
     slot.over = true;
-    --live_;
+    --running_;
     ended_.notify_all();
   }
   report();

@@ -61,6 +61,7 @@ class Pool {
     int number = 0;
     bool idle = false;
     bool called = false;
+    bool left = false;  ///< its thread takes no more work
     bool over = false;  ///< its thread has ended and can be joined
     std::vector<JobId> jobs;
     std::chrono::steady_clock::time_point busy_since;
@@ -75,6 +76,7 @@ class Pool {
   void body(Slot& slot);
   void serve(Slot& slot, int& failures);
   bool wait_for_call(Slot& slot);
+  void leave(Slot& slot);
   bool pause(Slot& slot, std::chrono::milliseconds delay);
   bool leaving(const Slot& slot);
   bool must_go(const Slot& slot) const;
@@ -94,7 +96,8 @@ class Pool {
   bool stopping_ = false;
   bool call_waiting_ = false;
   int most_ = 0;
-  int live_ = 0;
+  int live_ = 0;     ///< threads that take work
+  int running_ = 0;  ///< threads that have not ended
 };
 
 }  // namespace lockkeeper::workers

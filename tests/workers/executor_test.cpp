@@ -45,6 +45,15 @@ TEST_F(Executor, retries_have_a_limit) {
   EXPECT_EQ(value("SELECT tries FROM lockkeeper.history"), "2");
 }
 
+TEST_F(Executor, what_a_job_of_unknown_code_leaves_ready_starts_at_once_also_in_the_other_pool) {
+  as_owner("CREATE TABLE t (a int)");
+  start_workers(2, [](auto& settings) { settings.poll = std::chrono::minutes(10); });
+  const auto barrier = submit("DO $$ BEGIN PERFORM 1; END $$");
+  const auto index = submit("CREATE INDEX ON t (a)");
+  EXPECT_EQ(end_of(barrier), "synced");
+  EXPECT_EQ(end_of(index), "synced");
+}
+
 TEST_F(Executor, a_statement_cannot_switch_the_lock_timeout_off_for_the_next) {
   as_owner("CREATE TABLE t (a int)");
   pg::Session holder(dsn(), "test");
