@@ -104,8 +104,15 @@ BEGIN
     DELETE FROM lockkeeper.ddl_floor_lowered;
 END $$;
 
--- As in 0002, with the floor kept under what became ready.
-CREATE OR REPLACE FUNCTION lockkeeper.grant_waiting(freed text[]) RETURNS integer
+-- Everything that moves jobs takes its locks in one order, so that no two of them can wait for each other:
+--   1. the stripes of the objects (all that it needs, at once), 2. rows of the footprint, 3. rows of
+--   jobs by id, all of them at once, 4. the floor, 5. the row of the schema version.
+-- A claim takes rows of jobs at any point, but waits for none.
+
+-- Grants what became free on objects after rows of the footprint went. Gives the jobs, each as often as it was
+-- granted something; the caller locks their rows, and calls lower_waits. An exclusive waiter is granted
+-- when nothing granted is left; shared ones up to the next exclusive one (promise 3).
+CREATE FUNCTION lockkeeper.grant_next(freed text[]) RETURNS bigint[]
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
@@ -114,7 +121,6 @@ DECLARE
     barrier bigint;
     granted_jobs bigint[] := '{}';
     newly bigint[];
-    made_ready bigint[];
 BEGIN
     FOR head IN
         SELECT k.object, w.job_id, w.exclusive
@@ -148,10 +154,18 @@ BEGIN
             granted_jobs := granted_jobs || newly;
         END IF;
     END LOOP;
-    IF granted_jobs = '{}' THEN RETURN 0; END IF;
-    -- Rows in id order, so that two finishers cannot deadlock.
-    PERFORM FROM lockkeeper.ddl_job WHERE id = ANY (granted_jobs) ORDER BY id FOR UPDATE;
-    WITH counts AS (SELECT j AS id, count(*)::integer AS n FROM unnest(granted_jobs) AS t(j) GROUP BY j),
+    RETURN granted_jobs;
+END $$;
+
+-- After grant_next, with the rows of the jobs locked: gives the number of jobs that became ready.
+CREATE FUNCTION lockkeeper.lower_waits(granted bigint[]) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    made_ready bigint[];
+BEGIN
+    IF granted = '{}' THEN RETURN 0; END IF;
+    WITH counts AS (SELECT j AS id, count(*)::integer AS n FROM unnest(granted) AS t(j) GROUP BY j),
          lowered AS (UPDATE lockkeeper.ddl_job AS d SET waits = d.waits - c.n
                        FROM counts AS c WHERE d.id = c.id RETURNING d.id, d.waits)
     SELECT array_agg(id) FILTER (WHERE waits = 0) INTO made_ready FROM lowered;
@@ -168,6 +182,18 @@ BEGIN
                  ELSE pg_advisory_xact_lock_shared(1280009593, s.stripe) END
        FROM (SELECT hashtext(e.object) & 1023 AS stripe, bool_or(e.exclusive) AS excl
                FROM unnest(entries) AS e GROUP BY 1 ORDER BY 1) AS s;
+END $$;
+
+-- The same for the objects of jobs that are in the queue.
+CREATE FUNCTION lockkeeper.lock_footprints(jobs bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+    PERFORM CASE WHEN s.excl THEN pg_advisory_xact_lock(1280009593, s.stripe)
+                 ELSE pg_advisory_xact_lock_shared(1280009593, s.stripe) END
+       FROM (SELECT hashtext(f.object) & 1023 AS stripe, bool_or(f.exclusive) AS excl
+               FROM lockkeeper.ddl_job_footprint AS f WHERE f.job_id = ANY (jobs)
+              GROUP BY 1 ORDER BY 1) AS s;
 END $$;
 
 -- Backends of workers. Code of a job that calls a function of the queue in one of them would act as the
@@ -350,40 +376,48 @@ BEGIN
     RETURN QUERY SELECT unnest(ids), false;
 END $$;
 
--- As in 0003, with the floor kept under the job. A worker has parsed a job from psql: its footprint
--- replaces the barrier, under the same id. Later jobs that were granted an object that this one wants lose it again: none of them can have
--- started, because each still waits for the database.
+-- Of somebody who looks for a job that is still text: nothing is granted the database meanwhile.
+CREATE FUNCTION lockkeeper.lock_barrier() RETURNS void
+LANGUAGE sql AS $$
+    SELECT lockkeeper.lock_objects(ARRAY[(0, 'database', true)::lockkeeper.footprint_entry])
+$$;
+
+-- A worker has parsed a job from psql: its footprint replaces the barrier, under the same id. Later
+-- jobs that were granted an object that this one wants lose it again: none of them can have started,
+-- because each still waits for the database. The caller has called lock_barrier and locked the job.
 CREATE OR REPLACE FUNCTION lockkeeper.file_parsed(parsed_job bigint, spec jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     job lockkeeper.ddl_job;
     entries lockkeeper.footprint_entry[];
+    taken_back bigint[];
+    granted bigint[];
     missing integer;
 BEGIN
-    -- The barrier itself first, so that nothing new is granted meanwhile.
-    PERFORM lockkeeper.lock_objects(ARRAY[(0, 'database', true)::lockkeeper.footprint_entry]);
-    SELECT * INTO STRICT job FROM lockkeeper.ddl_job WHERE id = parsed_job FOR UPDATE;
-    SELECT array_agg((0, f.object, f.exclusive)::lockkeeper.footprint_entry) INTO entries
-      FROM lockkeeper.resolve_refs(spec->'refs', lockkeeper.path_schemas(job.search_path, job.role)) AS f;
+    SELECT * INTO STRICT job FROM lockkeeper.ddl_job WHERE id = parsed_job;
+    SELECT array_agg((0, r.object, r.exclusive)::lockkeeper.footprint_entry) INTO entries
+      FROM (SELECT f.object, bool_or(f.exclusive) AS exclusive FROM lockkeeper.resolve_refs(
+                spec->'refs', lockkeeper.path_schemas(job.search_path, job.role)) AS f GROUP BY f.object) AS r;
     DELETE FROM lockkeeper.ddl_job_footprint WHERE job_id = parsed_job;
-    WITH wanted AS (SELECT e.object, bool_or(e.exclusive) AS exclusive
-                      FROM unnest(entries) AS e GROUP BY e.object),
-    taken_back AS (
-        UPDATE lockkeeper.ddl_job_footprint AS f SET granted = false FROM wanted AS w
+    WITH back AS (
+        UPDATE lockkeeper.ddl_job_footprint AS f SET granted = false FROM unnest(entries) AS w
          WHERE f.object = w.object AND f.job_id > parsed_job AND f.granted
-           AND (f.exclusive OR w.exclusive) RETURNING f.job_id),
-    counts AS (SELECT job_id, count(*)::integer AS n FROM taken_back GROUP BY job_id)
-    UPDATE lockkeeper.ddl_job AS d SET waits = d.waits + c.n FROM counts AS c WHERE d.id = c.job_id;
-    WITH wanted AS (SELECT e.object, bool_or(e.exclusive) AS exclusive
-                      FROM unnest(entries) AS e GROUP BY e.object),
-    added AS (
+           AND (f.exclusive OR w.exclusive) RETURNING f.job_id)
+    SELECT coalesce(array_agg(job_id), '{}') INTO taken_back FROM back;
+    WITH added AS (
         INSERT INTO lockkeeper.ddl_job_footprint (object, job_id, exclusive, granted)
         SELECT w.object, parsed_job, w.exclusive, NOT EXISTS (
                    SELECT FROM lockkeeper.ddl_job_footprint AS f
                     WHERE f.object = w.object AND f.job_id < parsed_job
                       AND (f.exclusive OR w.exclusive))
-          FROM wanted AS w RETURNING granted)
-    SELECT count(*) FILTER (WHERE NOT granted) INTO missing FROM added;
+          FROM unnest(entries) AS w RETURNING ddl_job_footprint.granted AS at_once)
+    SELECT count(*) FILTER (WHERE NOT a.at_once) INTO missing FROM added AS a;
+    granted := lockkeeper.grant_next(ARRAY['database']);
+    -- All of them are later ones, so that the order of the locks holds.
+    PERFORM FROM lockkeeper.ddl_job WHERE id = ANY (taken_back || granted) ORDER BY id FOR UPDATE;
+    UPDATE lockkeeper.ddl_job AS d SET waits = d.waits + c.n
+      FROM (SELECT j AS id, count(*)::integer AS n FROM unnest(taken_back) AS t(j) GROUP BY j) AS c
+     WHERE d.id = c.id;
     UPDATE lockkeeper.ddl_job SET parsed = true, waits = missing, action = spec->>'action',
            pool = coalesce(spec->>'pool', 'general'),
            transactional = coalesce((spec->>'transactional')::boolean, true),
@@ -391,8 +425,8 @@ BEGIN
            instant = coalesce((spec->>'instant')::boolean, false),
            changes_schema = coalesce((spec->>'changes_schema')::boolean, true)
      WHERE id = parsed_job;
+    PERFORM lockkeeper.lower_waits(granted);
     PERFORM lockkeeper.lower_floor(ARRAY[parsed_job]);
-    PERFORM lockkeeper.grant_waiting(ARRAY['database']);
     PERFORM pg_notify('lockkeeper_ready', '');
 END $$;
 
@@ -449,13 +483,14 @@ END $$;
 
 -- Ends jobs well, in the transaction of their changes, if all claims still hold and nobody wants one
 -- stopped (promises 1, 2, 4), and claims the next jobs, claims_most of them at most. Errors: LK001, somebody else has
--- one; LK002, one is to be cancelled or paused. Whoever calls it sends COMMIT in the same message, and
+-- one; LK002, one is to be cancelled or paused (`anyway`: too late, it ends well). Whoever calls it sends COMMIT in the same message, and
 -- reads what it claimed afterwards: from the lock of the version to the commit all changes of the
 -- schema follow each other, and no round trip to a client may be in between. Settings of the
 -- session tell lockkeeper.made_ready: how many jobs became ready since it was read, and
 -- lockkeeper.claimed: ids.
 CREATE FUNCTION lockkeeper.end_jobs(the_jobs bigint[], epochs bigint[], done_steps jsonb,
-    claims_most integer, session_id integer, session_name text, process_id bigint, of_pool text)
+    claims_most integer, session_id integer, session_name text, process_id bigint, of_pool text,
+    anyway boolean DEFAULT false)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
@@ -463,36 +498,39 @@ DECLARE
     held integer;
     running integer;
     changing integer;
+    outside boolean;
     gone_jobs bigint[];
     gone_objects text[];
     gone_exclusives boolean[];
-    made_ready integer := 0;
+    granted bigint[] := '{}';
+    made_ready integer;
     next_jobs bigint[] := '{}';
     -- Before the claim of the next, which may have waited for these.
     ended_now timestamptz := clock_timestamp();
 BEGIN
-    WITH gone AS (DELETE FROM lockkeeper.ddl_job AS j
-                   WHERE j.id = ANY (the_jobs) AND j.epoch = epochs[array_position(the_jobs, j.id)]
-                     -- "+ 0": the index of claims is full of dead ones; this is to go by id
-                     AND j.claimed_by + 0 IS NOT NULL RETURNING j)
-    SELECT array_agg(g.j), count(*), count(*) FILTER (WHERE (g.j).state = 'running'),
-           count(*) FILTER (WHERE (g.j).changes_schema)
-      INTO ended, held, running, changing FROM gone AS g;
-    IF held < cardinality(the_jobs) THEN RAISE EXCEPTION 'claim lost' USING ERRCODE = 'LK001'; END IF;
-    IF running < held THEN RAISE EXCEPTION 'to be stopped' USING ERRCODE = 'LK002'; END IF;
-    PERFORM CASE WHEN s.excl THEN pg_advisory_xact_lock(1280009593, s.stripe)
-                 ELSE pg_advisory_xact_lock_shared(1280009593, s.stripe) END
-       FROM (SELECT hashtext(f.object) & 1023 AS stripe, bool_or(f.exclusive) AS excl
-               FROM lockkeeper.ddl_job_footprint AS f WHERE f.job_id = ANY (the_jobs)
-              GROUP BY 1 ORDER BY 1) AS s;
+    PERFORM lockkeeper.lock_footprints(the_jobs);
     WITH gone AS (DELETE FROM lockkeeper.ddl_job_footprint AS f WHERE f.job_id = ANY (the_jobs)
                   RETURNING f.job_id, f.object, f.exclusive)
     SELECT array_agg(g.job_id), array_agg(g.object), array_agg(g.exclusive)
       INTO gone_jobs, gone_objects, gone_exclusives FROM gone AS g;
     IF EXISTS (SELECT FROM lockkeeper.ddl_job_footprint AS f
                 WHERE f.object = ANY (gone_objects) AND NOT f.granted) THEN
-        made_ready := lockkeeper.grant_waiting(gone_objects);
+        granted := lockkeeper.grant_next(gone_objects);
     END IF;
+    IF granted <> '{}' OR cardinality(the_jobs) > 1 THEN
+        PERFORM FROM lockkeeper.ddl_job WHERE id = ANY (the_jobs || granted) ORDER BY id FOR UPDATE;
+    END IF;
+    WITH gone AS (DELETE FROM lockkeeper.ddl_job AS j
+                   WHERE j.id = ANY (the_jobs) AND j.epoch = epochs[array_position(the_jobs, j.id)]
+                     -- "+ 0": the index of claims is full of dead ones; this is to go by id
+                     AND j.claimed_by + 0 IS NOT NULL RETURNING j)
+    SELECT array_agg(g.j), count(*), count(*) FILTER (WHERE (g.j).state = 'running' OR anyway),
+           count(*) FILTER (WHERE (g.j).changes_schema), bool_or((g.j).outside_started)
+      INTO ended, held, running, changing, outside FROM gone AS g;
+    IF held < cardinality(the_jobs) THEN RAISE EXCEPTION 'claim lost' USING ERRCODE = 'LK001'; END IF;
+    IF running < held THEN RAISE EXCEPTION 'to be stopped' USING ERRCODE = 'LK002'; END IF;
+    IF outside THEN DELETE FROM lockkeeper.ddl_step WHERE job_id = ANY (the_jobs); END IF;
+    made_ready := lockkeeper.lower_waits(granted);
     IF claims_most > 0 THEN
         next_jobs := ARRAY(SELECT c.id FROM lockkeeper.claim(
             session_id, session_name, process_id, of_pool, claims_most) AS c);

@@ -10,46 +10,123 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
                     WHERE r.rolname = of_role AND pg_has_role(acting, r.oid, 'MEMBER'))
 $$;
 
--- As in 0003; the rest may be claimed together with the job, by the same session.
-CREATE OR REPLACE FUNCTION lockkeeper.rest_of_batch(job lockkeeper.ddl_job) RETURNS bigint[]
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(array_agg(r.id), '{}') FROM (
-        SELECT id FROM lockkeeper.ddl_job
-         WHERE batch_id = job.batch_id AND batch_seq > job.batch_seq AND job.on_error = 'cancel'
-           AND (state IN ('queueing', 'paused') OR claimed_by = job.claimed_by)
-         ORDER BY id FOR UPDATE) AS r
+-- A job that is to end as cancelled, and why: itself, or the job of its batch that it falls with.
+CREATE TYPE lockkeeper.falling AS (job_id bigint, because bigint);
+
+-- With each of these jobs, what falls with it: the rest of its batch.
+CREATE FUNCTION lockkeeper.falling_with(asked bigint[]) RETURNS SETOF lockkeeper.falling
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT a, a FROM unnest(asked) AS t(a)
+    UNION
+    SELECT r.id, first.id
+      FROM (SELECT DISTINCT ON (j.batch_id) j.id, j.batch_id, j.batch_seq FROM lockkeeper.ddl_job AS j
+             WHERE j.id = ANY (asked) AND j.on_error = 'cancel' AND j.batch_id IS NOT NULL
+             ORDER BY j.batch_id, j.batch_seq) AS first
+      JOIN lockkeeper.ddl_job AS r ON r.batch_id = first.batch_id AND r.batch_seq > first.batch_seq
 $$;
 
-CREATE FUNCTION lockkeeper.cancel_one(acting name, job lockkeeper.ddl_job) RETURNS text
+-- Ends jobs as cancelled, in the order of locks of 0005: `reason` is of those that fall because of themselves,
+-- the rest of a batch is told what `befell` the first. holder: the session that has claimed them; NULL: nobody may
+-- have, and none may have left something that a worker must clean up. What was claimed meanwhile stays, with what
+-- falls because of it. Locks the rows of `also` too. Gives the jobs that have ended.
+CREATE FUNCTION lockkeeper.end_cancelled(wanted lockkeeper.falling[], holder integer, reason jsonb,
+                                         befell text, also bigint[])
+RETURNS bigint[] LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    ids bigint[] := ARRAY(SELECT DISTINCT w.job_id FROM unnest(wanted) AS w);
+    may bigint[];
+    gone_jobs bigint[];
+    gone_objects text[];
+    granted bigint[];
+BEGIN
+    PERFORM lockkeeper.lock_footprints(ids);
+    LOOP
+        BEGIN
+            WITH gone AS (DELETE FROM lockkeeper.ddl_job_footprint AS f WHERE f.job_id = ANY (ids)
+                          RETURNING CASE WHEN f.exclusive THEN f.job_id END AS job_id, f.object)
+            SELECT array_agg(g.job_id), array_agg(g.object) INTO gone_jobs, gone_objects FROM gone AS g;
+            granted := lockkeeper.grant_next(gone_objects);
+            PERFORM FROM lockkeeper.ddl_job WHERE id = ANY (ids || granted || also) ORDER BY id FOR UPDATE;
+            may := ARRAY(SELECT w.job_id FROM unnest(wanted) AS w JOIN lockkeeper.ddl_job AS j ON j.id = w.job_id
+                          WHERE j.id = ANY (ids) AND CASE
+                                WHEN holder IS NULL THEN j.claimed_by IS NULL AND NOT j.outside_started
+                                WHEN w.because = w.job_id THEN j.claimed_by = holder
+                                ELSE j.claimed_by IS NULL OR j.claimed_by = holder END);
+            may := ARRAY(SELECT DISTINCT w.job_id FROM unnest(wanted) AS w
+                          WHERE w.job_id = ANY (may) AND w.because = ANY (may));
+            IF cardinality(may) < cardinality(ids) THEN RAISE EXCEPTION USING ERRCODE = 'LK003'; END IF;
+            EXIT;
+        EXCEPTION WHEN SQLSTATE 'LK003' THEN
+            ids := may;
+        END;
+    END LOOP;
+    WITH gone AS (DELETE FROM lockkeeper.ddl_job AS j WHERE j.id = ANY (ids) RETURNING j.*),
+    steps AS (DELETE FROM lockkeeper.ddl_step AS s WHERE s.job_id = ANY (ids)),
+    touched AS (SELECT g.job_id, array_agg(g.object ORDER BY g.object) AS objects
+                  FROM unnest(gone_jobs, gone_objects) AS g(job_id, object)
+                 WHERE g.job_id IS NOT NULL AND g.object NOT LIKE 'batch:%' GROUP BY g.job_id),
+    because AS (SELECT w.job_id, bool_or(w.because = w.job_id) AS itself, min(w.because) AS other
+                  FROM unnest(wanted) AS w GROUP BY w.job_id),
+    filed AS (
+        INSERT INTO lockkeeper.ddl_history (id, state, schema_state, action, statements, objects, role,
+            search_path, settings, batch_id, batch_seq, key, tries, epoch, worker, error, steps,
+            schema_version, submitted_at, started_at, ended_at)
+        SELECT j.id, 'cancelled', 'none', j.action, j.statements, coalesce(t.objects, '{}'), j.role,
+            j.search_path, j.settings, j.batch_id, j.batch_seq, j.key, j.tries, j.epoch, j.worker,
+            CASE WHEN b.itself THEN reason ELSE jsonb_build_object('sqlstate', '57014', 'message',
+                format('cancelled, because job %s of the same batch %s', b.other, befell)) END,
+            NULL, NULL, j.submitted_at, j.started_at, clock_timestamp()
+          FROM gone AS j JOIN because AS b ON b.job_id = j.id LEFT JOIN touched AS t ON t.job_id = j.id
+        RETURNING id)
+    SELECT array_agg(f.id) INTO gone_jobs FROM filed AS f;
+    PERFORM pg_notify('lockkeeper_ended', g::text) FROM unnest(gone_jobs) AS t(g);
+    IF lockkeeper.lower_waits(granted) > 0 THEN PERFORM pg_notify('lockkeeper_ready', ''); END IF;
+    RETURN ids;
+END $$;
+
+-- A worker ends its job as cancelled, and with it the rest of the batch. Gives whether the claim still held.
+CREATE FUNCTION lockkeeper.fail_job(the_job bigint, claim_epoch bigint, reason jsonb) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    rest bigint[];
-    reason jsonb := jsonb_build_object('sqlstate', '57014',
-        'message', format('cancelled by %s', quote_ident(acting)));
+    holder integer := (SELECT j.claimed_by FROM lockkeeper.ddl_job AS j
+                        WHERE j.id = the_job AND j.epoch = claim_epoch);
+BEGIN
+    RETURN holder IS NOT NULL AND the_job = ANY (lockkeeper.end_cancelled(
+        ARRAY(SELECT f FROM lockkeeper.falling_with(ARRAY[the_job]) AS f), holder, reason,
+        'did not succeed', '{}'));
+END $$;
+
+DROP FUNCTION lockkeeper.end_job(bigint, bigint, lockkeeper.job_state, jsonb, jsonb);
+DROP FUNCTION lockkeeper.to_history(bigint[], lockkeeper.job_state, jsonb, jsonb);
+DROP FUNCTION lockkeeper.rest_of_batch(lockkeeper.ddl_job);
+DROP FUNCTION lockkeeper.next_schema_version(lockkeeper.ddl_job, text[]);
+DROP FUNCTION lockkeeper.release_footprint(bigint[]);
+DROP FUNCTION lockkeeper.grant_waiting(text[]);
+DROP FUNCTION lockkeeper.add_footprint(bigint, text[], boolean[]);
+DROP FUNCTION lockkeeper.finish_anyway(bigint);
+
+-- Of a job that cannot simply end: its worker is told, or the next one has to see what it left.
+CREATE FUNCTION lockkeeper.cancel_one(acting name, job lockkeeper.ddl_job) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF job.claimed_by IS NOT NULL THEN
         UPDATE lockkeeper.ddl_job SET state = 'cancelling', paused_by = NULL, state_since = clock_timestamp()
          WHERE id = job.id AND state <> 'cancelling';
         PERFORM pg_notify('lockkeeper_cancel', job.id::text);
-        RETURN 'cancelling';
-    END IF;
-    IF job.outside_started THEN
-        -- It may have left something behind, which only a worker can take away.
-        UPDATE lockkeeper.ddl_job SET state = 'queueing', paused_by = NULL, retry_at = NULL,
-               state_since = clock_timestamp(), error = reason || '{"cancel": true}'
+    ELSE
+        UPDATE lockkeeper.ddl_job
+           SET state = 'queueing', paused_by = NULL, retry_at = NULL, state_since = clock_timestamp(),
+               error = lockkeeper.cancelled_by(acting) || '{"cancel": true}'
          WHERE id = job.id;
-        PERFORM lockkeeper.lower_floor(ARRAY[job.id]);
         PERFORM pg_notify('lockkeeper_ready', job.pool);
-        RETURN 'cancelling';
     END IF;
-    rest := CASE WHEN job.batch_id IS NULL THEN '{}' ELSE lockkeeper.rest_of_batch(job) END;
-    PERFORM lockkeeper.to_history(ARRAY[job.id], 'cancelled', reason, NULL);
-    IF rest <> '{}' THEN
-        PERFORM lockkeeper.to_history(rest, 'cancelled', jsonb_build_object('sqlstate', '57014',
-            'message', format('cancelled, because job %s of the same batch was cancelled', job.id)), NULL);
-    END IF;
-    RETURN 'cancelled';
+    RETURN 'cancelling';
 END $$;
+CREATE FUNCTION lockkeeper.cancelled_by(acting name) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT jsonb_build_object('sqlstate', '57014', 'message', format('cancelled by %s', quote_ident(acting)))
+$$;
 
 CREATE FUNCTION lockkeeper.pause_one(job lockkeeper.ddl_job, pauser text, OUT state text, OUT answer text)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -104,7 +181,6 @@ BEGIN
            SET state = 'queueing', paused_by = NULL, retry_at = NULL, state_since = clock_timestamp(),
                crashes = CASE WHEN job.paused_by = 'crashes' THEN 0 ELSE j.crashes END
          WHERE j.id = job.id;
-        PERFORM lockkeeper.lower_floor(ARRAY[job.id]);
         PERFORM pg_notify('lockkeeper_ready', job.pool);
     END IF;
 END $$;
@@ -126,13 +202,16 @@ END $$;
 
 -- Steers many jobs: verb is cancel, pause, resume or retry; which: {"ids": [1, 2]}, {"batch": 3},
 -- {"action": "add index"} or {"all": true}. A row per job, in id order: the state after it, and what
--- is to be said of it; done = false when nothing could be done.
+-- is to be said of it; done = false when nothing could be done. Locks as 0005 has them, all rows before the first change.
 CREATE FUNCTION lockkeeper.steer(verb text, which jsonb)
 RETURNS TABLE (id bigint, state text, done boolean, answer text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     acting name := lockkeeper.acting_role();
     wanted bigint[];
+    own bigint[];
+    fallen bigint[] := '{}';
+    again bigint[] := '{}';
     job lockkeeper.ddl_job;
     ended lockkeeper.job_state;
 BEGIN
@@ -148,24 +227,34 @@ BEGIN
                                 OR j.action = which->>'action')
                            AND lockkeeper.may_steer(acting, j.role) ORDER BY j.id);
     END IF;
+    own := ARRAY(SELECT j.id FROM lockkeeper.ddl_job AS j
+                  WHERE j.id = ANY (wanted) AND lockkeeper.may_steer(acting, j.role));
+    IF verb = 'cancel' THEN
+        fallen := lockkeeper.end_cancelled(
+            ARRAY(SELECT f FROM lockkeeper.falling_with(ARRAY(
+                SELECT j.id FROM lockkeeper.ddl_job AS j
+                 WHERE j.id = ANY (own) AND j.claimed_by IS NULL AND NOT j.outside_started)) AS f),
+            NULL, lockkeeper.cancelled_by(acting), 'was cancelled', own);
+    ELSE
+        PERFORM FROM lockkeeper.ddl_job AS j WHERE j.id = ANY (own) ORDER BY j.id FOR UPDATE;
+    END IF;
     FOREACH id IN ARRAY wanted LOOP
-        SELECT * INTO job FROM lockkeeper.ddl_job AS j WHERE j.id = steer.id FOR UPDATE;
+        answer := NULL;
+        SELECT * INTO job FROM lockkeeper.ddl_job AS j WHERE j.id = steer.id;
         IF NOT FOUND THEN
             SELECT h.state INTO ended FROM lockkeeper.ddl_history AS h WHERE h.id = steer.id;
             state := CASE WHEN FOUND THEN ended::text END;
-            done := false;
-            answer := CASE WHEN state IS NULL THEN 'there is no such job' ELSE 'it has ended already' END;
-            -- The rest of its batch fell with a job before it, in this call.
-            IF verb = 'cancel' AND state = 'cancelled' AND NOT which ? 'ids' THEN
-                done := true; answer := NULL;
+            done := id = ANY (fallen);
+            IF NOT done THEN
+                answer := CASE WHEN state IS NULL THEN 'there is no such job' ELSE 'it has ended already' END;
             END IF;
         ELSIF NOT lockkeeper.may_steer(acting, job.role) THEN
             state := job.state; done := false;
             answer := format('it belongs to role %s', quote_ident(job.role));
         ELSIF verb = 'cancel' THEN
-            done := true; answer := NULL;
             state := lockkeeper.cancel_one(acting, job);
-            IF state = 'cancelling' THEN answer := 'its worker is told to stop'; END IF;
+            done := true;
+            answer := 'its worker is told to stop';
         ELSE
             IF verb = 'pause' THEN
                 SELECT p.state, p.answer INTO state, answer FROM lockkeeper.pause_one(job, 'user') AS p;
@@ -176,8 +265,10 @@ BEGIN
             END IF;
             done := state <> job.state::text OR (verb = 'retry' AND job.retry_at IS NOT NULL);
         END IF;
+        again := again || id;
         RETURN NEXT;
     END LOOP;
+    IF verb <> 'pause' THEN PERFORM lockkeeper.lower_floor(again); END IF;
 END $$;
 
 -- One job, for people with psql. Gives its state; an error when nothing could be done.
@@ -257,6 +348,7 @@ END $$;
 CREATE FUNCTION lockkeeper.upgrade(begins boolean) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    wanted bigint[];
     job lockkeeper.ddl_job;
     moved integer := 0;
     now_state text;
@@ -268,9 +360,11 @@ BEGIN
     ELSE
         DELETE FROM lockkeeper.ddl_setting WHERE name = 'upgrade';
     END IF;
-    FOR job IN SELECT * FROM lockkeeper.ddl_job AS j
-                WHERE CASE WHEN begins THEN j.state IN ('queueing', 'running')
-                           ELSE j.paused_by = 'system' END ORDER BY j.id FOR UPDATE LOOP
+    -- All rows are locked before the first is changed (0005).
+    wanted := ARRAY(SELECT j.id FROM lockkeeper.ddl_job AS j
+                     WHERE CASE WHEN begins THEN j.state IN ('queueing', 'running')
+                                ELSE j.paused_by = 'system' END ORDER BY j.id FOR UPDATE);
+    FOR job IN SELECT * FROM lockkeeper.ddl_job AS j WHERE j.id = ANY (wanted) ORDER BY j.id LOOP
         IF begins THEN
             SELECT p.state INTO now_state FROM lockkeeper.pause_one(job, 'system') AS p;
         ELSE
@@ -278,6 +372,7 @@ BEGIN
         END IF;
         IF now_state <> job.state::text THEN moved := moved + 1; END IF;
     END LOOP;
+    IF NOT begins THEN PERFORM lockkeeper.lower_floor(wanted); END IF;
     PERFORM pg_notify('lockkeeper_ready', 'settings');
     RETURN moved;
 END $$;

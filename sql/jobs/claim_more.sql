@@ -1,11 +1,11 @@
 -- A row per further job that may share the transaction of instant job $1 (bigint), which the caller has
 -- claimed: with the same role, search_path and settings, never tried before; of a batch, the ones right
 -- after it that wait only for jobs of this batch; else any that are ready. At most $5 (int).
--- $2 worker session (int), $3 its name (text), $4 process (bigint). Row locks. Caller: jobs/queue.
+-- $2 worker session (int), $3 its name (text), $4 process (bigint). Row locks, SKIP LOCKED. Caller: jobs/queue.
 WITH head AS (
     SELECT h.id, h.batch_id, h.batch_seq, h.role, h.search_path, h.settings, h.pool
       FROM lockkeeper.ddl_job AS h WHERE h.id = $1::bigint),
-later AS (
+later AS MATERIALIZED (
     SELECT j.id, j.batch_seq,
            j.instant AND j.transactional AND j.state = 'queueing' AND j.parsed AND j.tries = 0
            AND j.crashes = 0 AND j.role = head.role AND j.search_path = head.search_path
@@ -18,7 +18,10 @@ later AS (
                   AND b.batch_id IS DISTINCT FROM head.batch_id) AS fits
       FROM head JOIN lockkeeper.ddl_job AS j ON j.batch_id = head.batch_id
                                             AND j.batch_seq > head.batch_seq
-     ORDER BY j.batch_seq LIMIT $5::integer),
+     ORDER BY j.batch_seq LIMIT $5::integer FOR UPDATE OF j SKIP LOCKED),
+numbered AS (
+    SELECT l.id, l.batch_seq, l.fits, h.batch_seq + row_number() OVER (ORDER BY l.batch_seq) AS without_gap
+      FROM later AS l, head AS h),
 alone AS (
     SELECT j.id FROM lockkeeper.ddl_job AS j, head, lockkeeper.ddl_floor AS f
      WHERE head.batch_id IS NULL AND f.pool = head.pool AND f.priority = 0
@@ -30,8 +33,9 @@ alone AS (
 chosen AS (
     SELECT a.id FROM alone AS a
     UNION ALL
-    SELECT l.id FROM later AS l
-     WHERE l.batch_seq < coalesce((SELECT min(n.batch_seq) FROM later AS n WHERE NOT n.fits), 2147483647))
+    SELECT l.id FROM numbered AS l
+     WHERE l.batch_seq < coalesce((SELECT min(n.batch_seq) FROM numbered AS n
+                                    WHERE NOT n.fits OR n.batch_seq <> n.without_gap), 2147483647))
 UPDATE lockkeeper.ddl_job AS j
    SET state = 'running', state_since = pg_catalog.clock_timestamp(), epoch = j.epoch + 1,
        claimed_by = $2::integer, claimed_pid = pg_catalog.pg_backend_pid(), worker = $3,

@@ -36,11 +36,6 @@ std::optional<std::string> process_of(const WorkerIdentity& worker) {
   return worker.process == 0 ? std::nullopt : std::optional(std::to_string(worker.process));
 }
 
-Ended ended_from(const std::string& outcome) {
-  if (outcome == "ended") return Ended::ended;
-  return outcome == "lost" ? Ended::lost : Ended::stopping;
-}
-
 std::string array_of(const std::vector<Job>& jobs, std::string (*text)(const Job&)) {
   std::string array = "{";
   for (const auto& job : jobs) array += (array.size() > 1 ? "," : "") + text(job);
@@ -86,6 +81,8 @@ std::vector<Job> claim_more(pg::Session& session, const WorkerIdentity& worker, 
   return jobs;
 }
 
+void lock_barrier(pg::Session& session) { session.run(sql::jobs_lock_barrier); }
+
 std::optional<Job> next_unparsed(pg::Session& session) {
   const auto rows = session.run(sql::jobs_next_unparsed);
   if (rows.empty()) return std::nullopt;
@@ -102,7 +99,7 @@ Standing standing_of(pg::Session& session, const Claim& claim, bool* its_turn) {
 }
 
 std::string end_well_text(const std::vector<Job>& jobs, const std::string& steps,
-                          const WorkerIdentity& worker, int claims_most) {
+                          const WorkerIdentity& worker, int claims_most, bool anyway) {
   const auto array = [&](std::string (*text)(const Job&)) {
     return pg::quote_literal(array_of(jobs, text)) + ", ";
   };
@@ -110,12 +107,12 @@ std::string end_well_text(const std::vector<Job>& jobs, const std::string& steps
          array([](const Job& job) { return job.claim.epoch.str(); }) + pg::quote_literal(steps) +
          ", " + std::to_string(claims_most) + ", " + worker.id.str() + ", " +
          pg::quote_literal(worker.name) + ", " + process_of(worker).value_or("NULL") + ", " +
-         pg::quote_literal(worker.pool) + ")";
+         pg::quote_literal(worker.pool) + (anyway ? ", true)" : ")");
 }
 
-std::optional<Ended> ended_as(const Error& error) {
-  if (error.sqlstate() == "LK001") return Ended::lost;
-  if (error.sqlstate() == "LK002") return Ended::stopping;
+std::optional<NotEnded> not_ended(const Error& error) {
+  if (error.sqlstate() == "LK001") return NotEnded::lost;
+  if (error.sqlstate() == "LK002") return NotEnded::stopping;
   return std::nullopt;
 }
 
@@ -128,20 +125,14 @@ Claimed claimed(pg::Session& session) {
   return claimed;
 }
 
-bool finish_anyway(pg::Session& session, const Claim& claim) {
-  return !session.run(sql::jobs_finish_anyway, pg::Params::of(claim.job, claim.epoch)).empty();
-}
-
 bool end_paused(pg::Session& session, const Claim& claim) {
   return !session.run(sql::jobs_end_paused, pg::Params::of(claim.job, claim.epoch)).empty();
 }
 
-Ended end(pg::Session& session, const Claim& claim, JobState final,
-          const std::optional<Report>& error, const std::string& steps) {
-  const auto rows = session.run(
-      sql::jobs_end, pg::Params::of(claim.job, claim.epoch, std::string(to_string(final)),
-                                    json_or_null(error), steps));
-  return ended_from(rows.front().text("outcome"));
+bool fail(pg::Session& session, const Claim& claim, const Report& error) {
+  return session.run(sql::jobs_fail, pg::Params::of(claim.job, claim.epoch, to_json(error)))
+      .front()
+      .boolean("held");
 }
 
 void end_unparsed(pg::Session& session, JobId job, const Report& error) {

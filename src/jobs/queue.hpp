@@ -52,6 +52,8 @@ std::vector<Job> claim_more(pg::Session& session, const WorkerIdentity& worker, 
 /// The oldest job that came as text from psql and is still to be parsed; locked until the end of
 /// the caller's transaction.
 std::optional<Job> next_unparsed(pg::Session& session);
+/// Before next_unparsed in a transaction that files or ends it: the order of locks of the queue.
+void lock_barrier(pg::Session& session);
 
 /// Takes the row lock of the job and says whether the claim still holds and nobody wants it
 /// stopped.
@@ -59,15 +61,16 @@ enum class Standing { held, cancelling, pausing, lost };
 /// `its_turn`, if given: it waits for no other job.
 Standing standing_of(pg::Session& session, const Claim& claim, bool* its_turn = nullptr);
 
-enum class Ended { ended, lost, stopping };
+enum class NotEnded { lost, stopping };
 /// The statement that moves jobs which did their work to history, to be sent in one message with
 /// COMMIT, in the transaction of their changes; all or none. search_path must be pg_catalog. Claims
-/// up to `claims_most` next jobs for `worker`. Its errors: ended_as(). (TiDB finishes and schedules
-/// apart; here both are one commit.)
+/// up to `claims_most` next jobs for `worker`. Its errors: not_ended(). (TiDB finishes and
+/// schedules apart; here both are one commit.) `anyway`: what it did cannot be taken back, so that
+/// it ends well also when somebody wants it stopped.
 std::string end_well_text(const std::vector<Job>& jobs, const std::string& steps,
-                          const WorkerIdentity& worker, int claims_most);
+                          const WorkerIdentity& worker, int claims_most, bool anyway = false);
 /// What an error of end_well_text means; empty: it is another error.
-std::optional<Ended> ended_as(const Error& error);
+std::optional<NotEnded> not_ended(const Error& error);
 
 struct Claimed {
   int made_ready = 0;  ///< how many jobs waited only for those that ended
@@ -76,14 +79,9 @@ struct Claimed {
 /// What the last end_well_text that was committed in this session did besides.
 Claimed claimed(pg::Session& session);
 
-/// Moves the job to history in the caller's transaction. `error` must be given unless `final` is
-/// synced; `steps` is a JSON array with what was done.
-Ended end(pg::Session& session, const Claim& claim, JobState final,
-          const std::optional<Report>& error, const std::string& steps);
-
-/// A job whose work outside of a transaction is done may end well although somebody wanted it
-/// stopped. False: the claim is lost.
-bool finish_anyway(pg::Session& session, const Claim& claim);
+/// Moves the job to history as cancelled, and with it the rest of its batch, in the caller's
+/// transaction, which must have begun with this. False: the claim is lost.
+bool fail(pg::Session& session, const Claim& claim, const Report& error);
 
 /// A job that somebody paused has stopped: it keeps its place, without a claim. False: nobody
 /// paused it, or the claim is lost.

@@ -10,6 +10,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr int kTriesMost = 5;
+
 Json refs_of(const parse::Unit& unit) {
   Json refs = Json::array();
   for (std::size_t i = 0; i < unit.statements.size(); ++i) {
@@ -53,6 +55,37 @@ std::string text_of(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+std::vector<Submitted> send(pg::Session& session, const Json& options,
+                            const std::vector<parse::Unit>& units, std::size_t from, std::size_t to,
+                            const Environment& environment) {
+  Json jobs = Json::array();
+  for (std::size_t i = from; i < to; ++i) jobs.push_back(spec_of(units[i], environment));
+  std::vector<Submitted> submitted;
+  for (const auto row :
+       session.run(sql::jobs_enqueue, pg::Params::of(text_of(jobs), text_of(options))))
+    submitted.push_back({JobId{row.integer("id")}, row.boolean("existing")});
+  return submitted;
+}
+
+std::vector<Submitted> send_in_chunks(pg::Session& session, Json options,
+                                      const std::vector<parse::Unit>& units,
+                                      const Environment& environment) {
+  std::vector<Submitted> submitted;
+  pg::Transaction tx(session);
+  options["batch"] = true;
+  for (std::size_t from = 0; from < units.size(); from += kChunk) {
+    const auto chunk =
+        send(session, options, units, from, std::min(from + kChunk, units.size()), environment);
+    submitted.insert(submitted.end(), chunk.begin(), chunk.end());
+    // The key was used before: these are the jobs of then, all of them.
+    if (submitted.front().existing) break;
+    options["continues"] = submitted.front().id.value;
+    options.erase("key");
+  }
+  tx.commit();
+  return submitted;
+}
+
 }  // namespace
 
 Environment environment_of(pg::Session& session) {
@@ -67,29 +100,16 @@ std::vector<Submitted> submit(pg::Session& session, const std::vector<parse::Uni
   Json wanted = {{"on_error", options.on_error}, {"priority", options.priority}};
   if (options.key) wanted["key"] = *options.key;
   if (options.refuse_new) wanted["refuse_new"] = true;
-  std::vector<Submitted> submitted;
-  const auto send = [&](std::size_t from, std::size_t to) {
-    Json jobs = Json::array();
-    for (std::size_t i = from; i < to; ++i) jobs.push_back(spec_of(units[i], environment));
-    for (const auto row :
-         session.run(sql::jobs_enqueue, pg::Params::of(text_of(jobs), text_of(wanted))))
-      submitted.push_back({JobId{row.integer("id")}, row.boolean("existing")});
-  };
-  if (units.size() <= kChunk) {
-    send(0, units.size());
-    return submitted;
+  if (units.size() <= kChunk) return send(session, wanted, units, 0, units.size(), environment);
+  // Each chunk takes its locks after those of the one before it: the one place that cannot keep
+  // the order of locks of the queue.
+  for (int tries = 1;; ++tries) {
+    try {
+      return send_in_chunks(session, wanted, units, environment);
+    } catch (const Error& error) {
+      if (error.sqlstate() != "40P01" || tries == kTriesMost) throw;
+    }
   }
-  pg::Transaction tx(session);
-  wanted["batch"] = true;
-  for (std::size_t from = 0; from < units.size(); from += kChunk) {
-    send(from, std::min(from + kChunk, units.size()));
-    // The key was used before: these are the jobs of then, all of them.
-    if (submitted.front().existing) break;
-    wanted["continues"] = submitted.front().id.value;
-    wanted.erase("key");
-  }
-  tx.commit();
-  return submitted;
 }
 
 void file_parsed(pg::Session& session, JobId job, const parse::Unit& unit,

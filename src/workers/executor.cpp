@@ -223,11 +223,11 @@ Work Executor::run_in_transaction(const Work& work) {
   try {
     send(work, dressed, claims ? kClaimsMost : 0);
   } catch (const Error& error) {
-    const auto outcome = jobs::ended_as(error);
+    const auto outcome = jobs::not_ended(error);
     if (!outcome) throw;
     if (work.size() > 1)
       run_each(work);
-    else if (*outcome == jobs::Ended::stopping)
+    else if (*outcome == jobs::NotEnded::stopping)
       stop_as_asked(first);
     else
       log::warning("claim lost, change rolled back", {{"job", first.claim.job.str()}});
@@ -315,19 +315,19 @@ void Executor::run_outside(const jobs::Job& job) {
 }
 
 void Executor::finish_alone(const jobs::Job& job, const std::string& steps) {
-  pg::Transaction tx(session_);
-  auto outcome = jobs::end(session_, job.claim, jobs::JobState::synced, std::nullopt, steps);
-  // It was to be stopped, but too late: what it did is done and cannot be taken back by us.
-  if (outcome == jobs::Ended::stopping && jobs::finish_anyway(session_, job.claim))
-    outcome = jobs::end(session_, job.claim, jobs::JobState::synced, std::nullopt, steps);
-  if (outcome != jobs::Ended::ended) {
+  try {
+    pg::Transaction tx(session_);
+    testpoint::reach("before_commit");
+    // It may be to be stopped, but too late: what it did is done and cannot be taken back by us.
+    tx.commit("SET LOCAL search_path = pg_catalog; " +
+              jobs::end_well_text({job}, steps, identity_, 0, true));
+  } catch (const Error& error) {
+    if (!jobs::not_ended(error)) throw;
     log::warning("claim lost", {{"job", job.claim.job.str()}});
     return;
   }
-  testpoint::reach("before_commit");
-  tx.commit();
   testpoint::reach("after_commit");
-  ended({job}, "synced", 0);
+  ended({job}, "synced", jobs::claimed(session_).made_ready);
 }
 
 void Executor::ended(const Work& work, const std::string& result, int made_ready) {
@@ -345,6 +345,7 @@ bool Executor::parse_next() {
   // One cheap look without a transaction; there is hardly ever anything.
   if (!jobs::next_unparsed(session_)) return false;
   pg::Transaction tx(session_);
+  jobs::lock_barrier(session_);
   const auto job = jobs::next_unparsed(session_);
   if (!job) return false;
   const auto id = job->claim.job;

@@ -103,8 +103,7 @@ void Executor::cancel_now(const jobs::Job& job) { end_cancelled(job, kCancelled)
 
 void Executor::end_cancelled(const jobs::Job& job, const Report& report) {
   pg::Transaction tx(session_);
-  if (jobs::end(session_, job.claim, jobs::JobState::cancelled, report, "[]") !=
-      jobs::Ended::ended) {
+  if (!jobs::fail(session_, job.claim, report)) {
     log::warning("claim lost", {{"job", job.claim.job.str()}});
     return;
   }

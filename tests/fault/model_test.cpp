@@ -1,7 +1,7 @@
 // A model of the queue with a rule of its own: random jobs over random objects, 10 workers in 3
 // processes that are killed at random, cancels, pauses, barriers. Afterwards the checker looks at
 // nothing but what the tables say: order, mutual exclusion, nothing lost, nothing done twice,
-// nothing starved. Seeds: LOCKKEEPER_MODEL_SEEDS (a hundred: scripts/model).
+// nothing starved, no deadlock. Seeds: LOCKKEEPER_MODEL_SEEDS (a hundred: scripts/model).
 #include <algorithm>
 #include <csignal>
 #include <random>
@@ -64,13 +64,30 @@ class Model : public DatabaseTest, public ::testing::WithParamInterface<int> {
     return meant;
   }
 
+  JobId submit_one(client::Client& client, int n) {
+    meant_.push_back(anything());
+    client::ApplyOptions options;
+    options.submit.priority = below(3) - 1;
+    return client.apply({{"", text_of(meant_.back(), n)}}, options).front().id;
+  }
+
+  // As a person with psql does it: a worker has to parse it.
+  JobId submit_text(pg::Session& psql, int n) {
+    const int table = below(kTables);
+    meant_.push_back({{}, {table}, false});
+    const auto rows =
+        psql.script("SELECT lockkeeper.submit('CREATE TABLE done_" + std::to_string(n) +
+                    " (LIKE t" + std::to_string(table) + ")') AS id");
+    return JobId{rows.front().integer("id")};
+  }
+
   void submit_all(client::Client& client) {
     const char* verbs[] = {"cancel", "pause", "resume"};
+    pg::Session psql(dsn(), "psql");
     for (int n = 0; n < kJobs; ++n) {
-      meant_.push_back(anything());
-      client::ApplyOptions options;
-      options.submit.priority = below(3) - 1;
-      ids_.push_back(client.apply({{"", text_of(meant_.back(), n)}}, options).front().id);
+      ids_.push_back(below(15) == 0 ? submit_text(psql, n) : submit_one(client, n));
+      if (below(30) == 0)
+        client.steer(below(2) == 0 ? jobs::Verb::pause : jobs::Verb::resume, {{}, {}, {}, true});
       if (below(12) == 0) {
         const auto& target =
             ids_[ids_.size() - 1 - static_cast<std::size_t>(below(std::min(n + 1, 20)))];
@@ -109,6 +126,8 @@ class Model : public DatabaseTest, public ::testing::WithParamInterface<int> {
     EXPECT_EQ(value("SELECT count(*) = max(version) AND min(version) = 1 FROM "
                     "lockkeeper.ddl_schema_diff"),
               "true");
+    EXPECT_EQ(value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"),
+              "0");
   }
 
   void check_order() {

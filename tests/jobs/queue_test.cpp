@@ -23,12 +23,13 @@ class JobsQueue : public DatabaseTest {
     }
     return std::nullopt;
   }
-  jobs::Ended finish(const jobs::Job& job) {
+  // Empty: it has ended.
+  std::optional<jobs::NotEnded> finish(const jobs::Job& job) {
     try {
       session->script(jobs::end_well_text({job}, "[]", me, 0));
-      return jobs::Ended::ended;
+      return std::nullopt;
     } catch (const Error& error) {
-      return jobs::ended_as(error).value();
+      return jobs::not_ended(error).value();
     }
   }
   std::string dependency(JobId job) {
@@ -49,11 +50,11 @@ TEST_F(JobsQueue, promise_1_a_job_is_in_the_queue_or_in_history) {
   EXPECT_EQ(job->claim.job, id);
   {
     const pg::Transaction tx(*session);
-    EXPECT_EQ(finish(*job), jobs::Ended::ended);
+    EXPECT_FALSE(finish(*job));
     EXPECT_EQ(value(places), "1+0");  // Not before the commit.
   }
   EXPECT_EQ(value(places), "1+0");
-  EXPECT_EQ(finish(*job), jobs::Ended::ended);
+  EXPECT_FALSE(finish(*job));
   EXPECT_EQ(value(places), "0+1");
   EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_job_footprint"), "0");
 }
@@ -73,10 +74,10 @@ TEST_F(JobsQueue, promise_2_only_the_last_claim_can_write) {
   const auto second = claim();
   ASSERT_TRUE(second);
   EXPECT_GT(second->claim.epoch, first->claim.epoch);
-  EXPECT_EQ(finish(*first), jobs::Ended::lost);
+  EXPECT_EQ(finish(*first), jobs::NotEnded::lost);
   EXPECT_FALSE(jobs::hand_back(*session, first->claim, {}, true, std::nullopt));
   EXPECT_FALSE(jobs::begin_outside(*session, first->claim, "x", "x", "{}", 0));
-  EXPECT_EQ(finish(*second), jobs::Ended::ended);
+  EXPECT_FALSE(finish(*second));
 }
 
 TEST_F(JobsQueue, a_living_worker_keeps_its_jobs) {
@@ -226,7 +227,7 @@ TEST_F(JobsQueue, a_running_job_that_is_cancelled_cannot_end_well) {
   const auto id = submit("CREATE TABLE a (x int)");
   const auto job = claim();
   EXPECT_EQ(value("SELECT lockkeeper.cancel(" + id.str() + ")"), "cancelling");
-  EXPECT_EQ(finish(*job), jobs::Ended::stopping);
+  EXPECT_EQ(finish(*job), jobs::NotEnded::stopping);
   EXPECT_EQ(jobs::standing_of(*session, job->claim), jobs::Standing::cancelling);
 }
 
@@ -251,8 +252,7 @@ TEST_F(JobsQueue, promise_4_versions_are_dense_and_one_with_their_job) {
     finish(*one);
   }  // Rolled back: its number must not be lost.
   finish(*two);
-  jobs::end(*session, three->claim, jobs::JobState::cancelled,
-            Report{"42601", "x", {}, {}, {}, {}, 0}, "[]");
+  EXPECT_TRUE(jobs::fail(*session, three->claim, Report{"42601", "x", {}, {}, {}, {}, 0}));
   finish(*one);
   EXPECT_EQ(value("SELECT string_agg(version || ':' || job_id, ' ' ORDER BY version) FROM "
                   "lockkeeper.ddl_schema_diff"),

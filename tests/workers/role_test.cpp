@@ -244,9 +244,19 @@ TEST_F(Role, a_role_that_was_set_is_the_one_that_counts) {
 
 TEST_F(Role, the_tables_of_the_queue_are_closed_and_others_jobs_cannot_be_cancelled) {
   pg::Session plain(dsn("plain"), "test");
-  EXPECT_THROW(plain.script("DELETE FROM lockkeeper.ddl_job"), Error);
-  EXPECT_THROW(plain.script("SELECT lockkeeper.end_job(1, 1, 'synced', NULL, NULL)"), Error);
-  EXPECT_THROW(plain.script("SELECT lockkeeper.to_history('{1}', 'synced', NULL, NULL)"), Error);
+  for (const char* sql :
+       {"DELETE FROM lockkeeper.ddl_job",
+        "SELECT lockkeeper.end_jobs('{1}', '{1}', '[]', 0, 1, '', NULL, 'general')",
+        "SELECT lockkeeper.fail_job(1, 1, '{}')",
+        "SELECT lockkeeper.end_cancelled(ARRAY[(1, 1)::lockkeeper.falling], NULL, '{}', '', '{}')",
+        "SELECT lockkeeper.file_parsed(1, '{}')"}) {
+    try {
+      plain.script(sql);
+      ADD_FAILURE() << sql;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.sqlstate(), "42501") << sql;
+    }
+  }
   stop_workers();
   const auto job = submit("CREATE TABLE t (a int)");
   try {
