@@ -1,4 +1,6 @@
 // Promises 1, 2, 6, 11: death of anything at any moment delays a job, never loses or repeats it.
+#include <sys/wait.h>
+
 #include <csignal>
 
 #include "base/testpoint.hpp"
@@ -20,12 +22,13 @@ class Crash : public DatabaseTest {
   }
   // Until the process stands still: only then has it reached its testpoint.
   static void await_stop(const ChildProcess& process) {
-    const std::string file = "/proc/" + std::to_string(process.pid()) + "/stat";
-    for (int i = 0; i < 6000; ++i) {
-      if (read_file(file).find(") T ") != std::string::npos) return;
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    FAIL() << "the process never stopped";
+    siginfo_t info = {};
+    ASSERT_EQ(waitid(P_PID, static_cast<id_t>(process.pid()), &info, WSTOPPED | WEXITED | WNOWAIT),
+              0);
+    ASSERT_EQ(info.si_code, CLD_STOPPED);
+  }
+  JobId held_job() {
+    return apply("BEGIN; ALTER TABLE t ADD b int; " + until_released() + "; COMMIT").front();
   }
   void expect_done_once(JobId job) {
     EXPECT_EQ(end_of(job), "synced") << error_of(job, "message");
@@ -178,9 +181,10 @@ TEST_F(Crash, promise_6_a_silent_worker_outside_a_transaction_is_stopped_before_
 }
 
 TEST_F(Crash, one_of_two_workers_that_stops_hands_over_without_a_pause) {
+  hold();
   WorkerProcess first(dsn(), {}, {"--shutdown-limit", "0.1"});
-  const auto job = apply("BEGIN; ALTER TABLE t ADD b int; SELECT pg_sleep(0.7); COMMIT").front();
-  await("SELECT state FROM lockkeeper.jobs", "running");
+  const auto job = held_job();
+  await_held();
   WorkerProcess second(dsn(), {}, {"--poll", "600"});
   await(
       "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
@@ -188,6 +192,8 @@ TEST_F(Crash, one_of_two_workers_that_stops_hands_over_without_a_pause) {
       "2");
   first.process().signal(SIGTERM);
   EXPECT_EQ(first.process().wait(std::chrono::seconds(30)), 0) << first.log();
+  await_held();
+  let_go();
   expect_done_once(job);
 }
 
@@ -208,26 +214,24 @@ TEST_F(Crash, promise_11_a_commit_whose_answer_is_lost_is_decided_by_the_tables)
 }
 
 TEST_F(Crash, promise_11_terminated_backends_only_delay) {
+  hold();
   start_workers(2);
-  const auto job = apply("BEGIN; ALTER TABLE t ADD b int; SELECT pg_sleep(0.5); COMMIT").front();
-  await(
-      "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(0%' AND state = "
-      "'active'",
-      "1");
+  const auto job = held_job();
+  await_held();
   execute(
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
       "AND "
       "application_name LIKE 'lockkeeper %'");
+  await_held();
+  let_go();
   expect_done_once(job);
 }
 
 TEST_F(Crash, promise_11_the_server_is_restarted_under_a_running_job) {
+  hold();
   start_workers(2);
-  const auto job = apply("BEGIN; ALTER TABLE t ADD b int; SELECT pg_sleep(0.5); COMMIT").front();
-  await(
-      "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(0%' AND state = "
-      "'active'",
-      "1");
+  const auto job = held_job();
+  await_held();
   server().crash_and_restart();
   await("SELECT 1", "1");
   EXPECT_EQ(end_of(job), "synced");
@@ -244,21 +248,22 @@ TEST_F(Crash, promise_11_lost_notifications_are_made_up_by_the_poll) {
 }
 
 TEST_F(Crash, a_worker_that_is_told_to_stop_finishes_what_it_runs) {
+  hold();
   WorkerProcess worker(dsn());
-  const auto job = apply("BEGIN; ALTER TABLE t ADD b int; SELECT pg_sleep(0.3); COMMIT").front();
-  await("SELECT state FROM lockkeeper.jobs", "running");
+  const auto job = held_job();
+  await_held();
   worker.process().signal(SIGTERM);
+  ASSERT_TRUE(eventually([&] { return worker.log().find("stopping") != std::string::npos; }));
+  let_go();
   EXPECT_EQ(worker.process().wait(std::chrono::seconds(30)), 0) << worker.log();
   EXPECT_EQ(state_of(job), "synced") << worker.log();
 }
 
 TEST_F(Crash, a_worker_that_may_not_wait_hands_back_what_it_runs) {
+  hold();
   WorkerProcess worker(dsn(), {}, {"--shutdown-limit", "0.1"});
-  const auto job = apply("BEGIN; ALTER TABLE t ADD b int; SELECT pg_sleep(100); COMMIT").front();
-  await(
-      "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(100%' AND state = "
-      "'active'",
-      "1");
+  const auto job = held_job();
+  await_held();
   worker.process().signal(SIGTERM);
   EXPECT_EQ(worker.process().wait(std::chrono::seconds(30)), 0) << worker.log();
   EXPECT_EQ(state_of(job), "queueing") << worker.log();

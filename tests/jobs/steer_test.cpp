@@ -65,12 +65,11 @@ TEST_F(Steer, a_paused_job_keeps_its_place) {
 }
 
 TEST_F(Steer, a_running_job_is_paused_and_its_work_taken_back) {
+  hold();
   start_workers(2);
-  const auto job = apply("BEGIN; ALTER TABLE t ADD b int; SELECT pg_sleep(100); COMMIT").front();
-  await(
-      "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(100%' AND state = "
-      "'active'",
-      "1");
+  const auto job =
+      apply("BEGIN; ALTER TABLE t ADD b int; " + until_released() + "; COMMIT").front();
+  await_held();
   EXPECT_EQ(value("SELECT lockkeeper.pause(" + job.str() + ")"), "pausing");
   await("SELECT state FROM lockkeeper.jobs", "paused");
   EXPECT_EQ(value("SELECT count(*) FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = "
@@ -107,19 +106,20 @@ TEST_F(Steer, an_upgrade_resumes_what_it_paused_and_never_what_a_user_did) {
 }
 
 TEST_F(Steer, an_upgrade_that_ends_early_leaves_nobody_behind_and_keeps_a_paused_queue) {
+  hold(1);
+  hold(2);
   start_workers(1);
   // It takes its time to stop.
-  const auto job = submit(
-      "DO $$ BEGIN BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN PERFORM "
-      "pg_sleep(0.5); END; END $$");
-  await(
-      "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND state = "
-      "'active' AND pid <> pg_backend_pid()",
-      "1");
+  const auto job = submit("DO $$ BEGIN BEGIN EXECUTE $x$" + until_released(1) +
+                          "$x$; EXCEPTION WHEN query_canceled THEN EXECUTE $x$" +
+                          until_released(2) + "$x$; END; END $$");
+  await_held(1, 1);
   as_owner("SELECT lockkeeper.set('queue', 'paused')");
   EXPECT_EQ(jobs::upgrade(*boss, true), 1);
   EXPECT_EQ(state_of(job), "pausing");
+  await_held(1, 2);
   EXPECT_EQ(jobs::upgrade(*boss, false), 1);
+  let_go(2);
   EXPECT_EQ(end_of(job), "synced");
   const auto later = submit("CREATE TABLE w (a int)");
   EXPECT_EQ(claim(), 0);
@@ -158,12 +158,12 @@ TEST_F(Steer, somebody_who_resumes_a_job_and_sits_on_it_holds_up_nobody) {
 }
 
 TEST_F(Steer, a_pool_is_resized_while_it_runs) {
-  auto& service = start_workers(1);
-  (void)service;
+  hold();
+  start_workers(1);
   const auto slow = [&](int i) {
     as_owner("CREATE TABLE s" + std::to_string(i) + " (a int)");
-    return apply("BEGIN; ALTER TABLE s" + std::to_string(i) +
-                 " ADD b int; SELECT pg_sleep(100); COMMIT")
+    return apply("BEGIN; ALTER TABLE s" + std::to_string(i) + " ADD b int; " + until_released() +
+                 "; COMMIT")
         .front();
   };
   const std::vector<JobId> jobs = {slow(1), slow(2), slow(3)};

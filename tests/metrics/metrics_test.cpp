@@ -87,13 +87,13 @@ TEST_F(Metrics, all_that_is_listed_is_exported_and_nothing_else) {
   again.script("BEGIN; LOCK TABLE t");
   const auto last = submit("ALTER TABLE t ADD c int");
   std::map<std::string, std::set<std::string>> found;
-  for (int i = 0; i < 600 && found != wanted; ++i) {
+  eventually([&] {
     found = exported(service.metrics().text());
     if (found.count("lockkeeper_query_errors_total") != 0 &&
         found["lockkeeper_query_errors_total"].empty())
       found["lockkeeper_query_errors_total"] = wanted["lockkeeper_query_errors_total"];
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
+    return found == wanted;
+  });
   EXPECT_EQ(found, wanted);
   again.script("COMMIT");
   end_of(last);
@@ -109,14 +109,10 @@ TEST_F(Metrics, series_of_what_ended_vanish) {
   const auto shows = [&] {
     return service.metrics().text().find("lockkeeper_jobs{") != std::string::npos;
   };
-  for (int i = 0; i < 1500 && !shows(); ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  EXPECT_TRUE(shows());
+  EXPECT_TRUE(eventually(shows));
   holder.script("COMMIT");
   end_of(job);
-  for (int i = 0; i < 1500 && shows(); ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  EXPECT_FALSE(shows());
+  EXPECT_TRUE(eventually([&] { return !shows(); }));
 }
 
 TEST_F(Metrics, are_served_on_loopback) {

@@ -66,6 +66,7 @@ void DatabaseTest::SetUp() {
 }
 
 void DatabaseTest::TearDown() {
+  gates_.clear();
   service_.reset();
   client_.reset();
   owner_.reset();
@@ -126,18 +127,46 @@ std::string DatabaseTest::queue_now() {
 }
 
 void DatabaseTest::await(const std::string& sql, const std::string& wanted) {
-  const auto deadline = std::chrono::steady_clock::now() + kPatience;
   std::string found;
-  while (std::chrono::steady_clock::now() < deadline) {
+  const bool so = eventually([&] {
     try {
       found = value(sql);
     } catch (const Error& error) {
       found = error.what();  // The server may be down on purpose.
     }
-    if (found == wanted) return;
+    return found == wanted;
+  });
+  if (!so)
+    FAIL() << sql << "\n gives: " << found << "\n wanted: " << wanted << "\n queue:\n"
+           << queue_now();
+}
+
+std::string DatabaseTest::until_released(int gate) {
+  return "SELECT set_config('lock_timeout', '0', true), pg_advisory_xact_lock_shared(7700, " +
+         std::to_string(gate) + ")";
+}
+
+void DatabaseTest::hold(int gate) {
+  gates_[gate] = std::make_unique<pg::Session>(server().dsn(database_), "gate");
+  gates_[gate]->script("SELECT pg_advisory_lock(7700, " + std::to_string(gate) + ")");
+}
+
+void DatabaseTest::await_held(int jobs, int gate) {
+  await(
+      "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 7700 AND objid = " +
+          std::to_string(gate) +
+          " AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = "
+          "current_database())",
+      std::to_string(jobs));
+}
+
+bool eventually(const std::function<bool()>& so) {
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (!so()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  FAIL() << sql << "\n gives: " << found << "\n wanted: " << wanted << "\n queue:\n" << queue_now();
+  return true;
 }
 
 std::vector<std::string> DatabaseTest::ends_of(const std::vector<JobId>& jobs) {

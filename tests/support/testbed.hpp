@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -48,6 +49,14 @@ class DatabaseTest : public ::testing::Test {
   /// Waits until `sql` gives `wanted`: a fact in the tables, never a time.
   void await(const std::string& sql, const std::string& wanted);
 
+  /// What a job runs that is to stand still: until let_go(), or until it is stopped. A gate of its
+  /// own for each number.
+  static std::string until_released(int gate = 1);
+  void hold(int gate = 1);
+  /// Waits until `jobs` jobs stand at the gate.
+  void await_held(int jobs = 1, int gate = 1);
+  void let_go(int gate = 1) { gates_.erase(gate); }
+
   /// The first unfinished jobs, for the message of a test that fails.
   std::string queue_now();
 
@@ -63,6 +72,7 @@ class DatabaseTest : public ::testing::Test {
   std::unique_ptr<pg::Session> owner_;
   std::unique_ptr<client::Client> client_;
   std::unique_ptr<service::Service> service_;
+  std::map<int, std::unique_ptr<pg::Session>> gates_;
 };
 
 /// A lockkeeper process of its own, for what must die. Its log goes to a file.
@@ -87,6 +97,10 @@ struct Ran {
 };
 Ran run_command(const std::vector<std::string>& words, const std::string& input = {},
                 const std::vector<std::string>& environment = {});
+
+/// Looks until it is so; false after a minute. For facts that nothing announces: a lock that is
+/// waited for, a line in a log, a metric.
+bool eventually(const std::function<bool()>& so);
 
 std::string read_file(const std::string& path);
 /// A directory that goes with the object.

@@ -145,12 +145,11 @@ TEST_F(Executor, promise_7_a_failed_concurrent_index_leaves_no_invalid_one) {
 
 TEST_F(Executor, promise_7_a_running_statement_is_stopped_by_a_cancel) {
   as_owner("CREATE TABLE t (a int)");
+  hold();
   start_workers();
-  const auto job = apply("BEGIN; ALTER TABLE t ADD b int; SELECT pg_sleep(60); COMMIT").front();
-  await(
-      "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE "
-      "'SELECT pg_sleep%' AND state = 'active'",
-      "1");
+  const auto job =
+      apply("BEGIN; ALTER TABLE t ADD b int; " + until_released() + "; COMMIT").front();
+  await_held();
   EXPECT_EQ(value("SELECT lockkeeper.cancel(" + job.str() + ")"), "cancelling");
   EXPECT_EQ(end_of(job), "cancelled");
   EXPECT_EQ(error_of(job), "57014");

@@ -90,12 +90,16 @@ TEST_F(Together, other_statements_of_a_batch_keep_their_places) {
 
 TEST_F(Together, what_waits_for_a_job_outside_of_the_batch_is_not_taken_along) {
   as_owner("CREATE TYPE mood AS ENUM ('a')");
-  const auto before = apply(
-                          "BEGIN; ALTER TYPE mood RENAME TO old_mood; SELECT pg_sleep(0.2);"
-                          "CREATE TYPE mood AS ENUM ('b'); COMMIT")
+  hold();
+  const auto before = apply("BEGIN; ALTER TYPE mood RENAME TO old_mood; " + until_released() +
+                            "; CREATE TYPE mood AS ENUM ('b'); COMMIT")
                           .front();
   const auto jobs = apply(creates(0, 3) + "CREATE TABLE m3 (a mood);" + creates(4, 6));
   start_workers(3);
+  await_held();
+  EXPECT_EQ(end_of(jobs[2]), "synced");
+  EXPECT_EQ(state_of(jobs[3]), "queueing");
+  let_go();
   EXPECT_EQ(end_of(before), "synced");
   for (const auto& state : ends_of(jobs)) EXPECT_EQ(state, "synced");
   EXPECT_EQ(value("SELECT enumlabel FROM pg_enum WHERE enumtypid = (SELECT atttypid FROM "
