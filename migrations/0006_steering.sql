@@ -72,7 +72,9 @@ BEGIN
         INSERT INTO lockkeeper.ddl_history (id, state, schema_state, action, statements, objects, role,
             search_path, settings, batch_id, batch_seq, key, tries, epoch, worker, error, steps,
             schema_version, submitted_at, started_at, ended_at)
-        SELECT j.id, 'cancelled', 'none', j.action, j.statements, coalesce(t.objects, '{}'), j.role,
+        SELECT j.id, CASE WHEN EXISTS (SELECT FROM lockkeeper.ddl_step AS s WHERE s.job_id = j.id
+                                          AND s.state = 'undone')
+                          THEN 'rollback done' ELSE 'cancelled' END::lockkeeper.job_state, 'none', j.action, j.statements, coalesce(t.objects, '{}'), j.role,
             j.search_path, j.settings, j.batch_id, j.batch_seq, j.key, j.tries, j.epoch, j.worker,
             CASE WHEN b.itself THEN reason ELSE jsonb_build_object('sqlstate', '57014', 'message',
                 format('cancelled, because job %s of the same batch %s', b.other, befell)) END,
@@ -112,7 +114,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF job.claimed_by IS NOT NULL THEN
         UPDATE lockkeeper.ddl_job SET state = 'cancelling', paused_by = NULL, state_since = clock_timestamp()
-         WHERE id = job.id AND state <> 'cancelling';
+         WHERE id = job.id AND state NOT IN ('cancelling', 'rolling back');
         PERFORM pg_notify('lockkeeper_cancel', job.id::text);
     ELSE
         UPDATE lockkeeper.ddl_job
@@ -136,7 +138,7 @@ BEGIN
         answer := 'it is paused already';
         -- What a user paused stays paused when the system resumes its own.
         IF pauser = 'user' THEN UPDATE lockkeeper.ddl_job SET paused_by = 'user' WHERE id = job.id; END IF;
-    ELSIF job.state = 'cancelling' THEN
+    ELSIF job.state IN ('cancelling', 'rolling back') THEN
         answer := 'it is being cancelled';
     ELSIF job.claimed_by IS NOT NULL THEN
         state := 'pausing';
@@ -455,6 +457,7 @@ BEGIN
     judged AS (
         SELECT c.id, c.was, c.crashes, c.was = 'cancelling' AS cancels,
                CASE WHEN c.was = 'cancelling' THEN NULL
+                    WHEN c.was = 'rolling back' THEN NULL  -- its error says that it goes back
                     WHEN c.was = 'pausing' THEN 'as asked'
                     WHEN c.crashes >= crashes_most THEN 'crashes' END AS pauses
           FROM counted AS c)

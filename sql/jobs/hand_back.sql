@@ -8,7 +8,7 @@ WITH back AS (
            retry_at = CASE WHEN $3::bigint > 0 THEN pg_catalog.clock_timestamp()
                            + pg_catalog.make_interval(secs => $3::bigint / 1000.0) END,
            error = coalesce($5::jsonb, j.error)
-     WHERE j.id = $1::bigint AND j.epoch = $2::bigint AND j.state = 'running'
+     WHERE j.id = $1::bigint AND j.epoch = $2::bigint AND j.state IN ('running', 'rolling back')
     RETURNING j.id, j.pool)
 SELECT b.id, lockkeeper.lower_floor(ARRAY[b.id]) AS lowered,
        CASE WHEN $3::bigint = 0 THEN pg_catalog.pg_notify('lockkeeper_ready', b.pool) END AS told

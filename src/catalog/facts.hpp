@@ -17,15 +17,28 @@ struct Column {
 };
 
 struct Table {
+  std::string oid;
   std::string schema;
   std::string name;
-  std::string kind;  ///< pg_class.relkind
-  std::int64_t bytes = 0;
-  double rows = 0;  ///< estimate; -1 = never analysed
+  std::string kind;            ///< pg_class.relkind
+  std::int64_t bytes = 0;      ///< with its indexes and TOAST
+  bool of_constraint = false;  ///< an index that belongs to a constraint
+  bool has_children = false;   ///< partitions, or tables that inherit from it
+  double rows = 0;             ///< estimate; -1 = never analysed
   std::vector<Column> columns;
   /// Columns that a valid CHECK proves to be not null (SET NOT NULL then needs no scan, since 12).
   std::vector<std::string> proven_not_null;
   std::vector<std::string> referenced_by;  ///< tables with a foreign key to this one
+  /// Names of constraints and relations in its schema that begin as the server would begin the name
+  /// of a new one of this table.
+  std::vector<std::string> taken;
+};
+
+/// What to read.
+struct Wanted {
+  std::vector<std::string> tables;     ///< quoted names: "app"."orders" or "orders"; indexes too
+  std::vector<std::string> functions;  ///< unqualified
+  std::vector<std::string> types;
 };
 
 struct Facts {

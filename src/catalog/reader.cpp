@@ -7,11 +7,14 @@ namespace {
 
 Table read_table(pg::Session& session, const pg::Row& row) {
   Table table;
+  table.oid = row.text("oid");
   table.schema = row.text("schema");
   table.name = row.text("name");
   table.kind = row.text("kind");
   table.bytes = row.integer("bytes");
   table.rows = row.real("rows");
+  table.of_constraint = row.boolean("of_constraint");
+  table.has_children = row.boolean("has_children");
   const auto oid = pg::Params::of(row.text("oid"));
   for (const auto column : session.run(sql::catalog_columns, oid))
     table.columns.push_back({column.text("name"), column.text("type"),
@@ -21,6 +24,8 @@ Table read_table(pg::Session& session, const pg::Row& row) {
     table.proven_not_null.push_back(check.text("name"));
   for (const auto other : session.run(sql::catalog_referenced_by, oid))
     table.referenced_by.push_back(other.text("name"));
+  for (const auto other : session.run(sql::catalog_taken, oid))
+    table.taken.push_back(other.text("name"));
   return table;
 }
 

@@ -2,19 +2,10 @@
 // pg_catalog to facts. Needs no rights beyond those of any role: catalogs are readable by all.
 // Names are resolved by the session's search_path. Takes no lock on tables of the application.
 
-#include <string>
-#include <vector>
-
 #include "catalog/facts.hpp"
 #include "pg/session.hpp"
 
 namespace lockkeeper::catalog {
-
-struct Wanted {
-  std::vector<std::string> tables;     ///< quoted names: "app"."orders" or "orders"
-  std::vector<std::string> functions;  ///< unqualified
-  std::vector<std::string> types;
-};
 
 /// Facts of what exists; a name that does not exist is simply not in the result. Throws Error.
 Facts read(pg::Session& session, const Wanted& wanted);

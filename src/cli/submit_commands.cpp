@@ -16,6 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct SubmitWords {
+  bool as_script = false;
   std::string sql;
   std::vector<std::string> files;
   client::ApplyOptions options;
@@ -107,16 +108,26 @@ std::vector<client::SourceText> read_sources(const std::vector<std::string>& nam
 }
 
 Json as_json(const client::Explained& explained) {
+  Json steps = Json::array();
   Json locks = Json::array();
-  for (const auto& step : explained.plan.steps)
+  for (const auto& step : explained.plan.steps) {
+    Json own = Json::array();
     for (const auto& lock : step.locks)
-      locks.push_back({{"part", lock.part},
-                       {"object", lock.object},
-                       {"lock", to_string(lock.mode)},
-                       {"blocks", blocks(lock.mode)},
-                       {"rewrites", lock.rewrites},
-                       {"scans", lock.scans},
-                       {"note", lock.note}});
+      own.push_back({{"part", lock.part},
+                     {"object", lock.object},
+                     {"lock", to_string(lock.mode)},
+                     {"blocks", blocks(lock.mode)},
+                     {"rewrites", lock.rewrites},
+                     {"scans", lock.scans},
+                     {"note", lock.note}});
+    locks.insert(locks.end(), own.begin(), own.end());
+    steps.push_back({{"kind", to_string(step.kind)},
+                     {"statements", step.statements},
+                     {"undo", step.undo},
+                     {"schema_state", step.schema_state},
+                     {"says", step.says},
+                     {"locks", own}});
+  }
   Json footprint = Json::array();
   for (const auto& row : explained.footprint.rows)
     footprint.push_back({{"object", row.object}, {"exclusive", row.exclusive}});
@@ -130,18 +141,67 @@ Json as_json(const client::Explained& explained) {
   return {{"statement", explained.statement},
           {"action", explained.plan.action},
           {"step", to_string(explained.plan.steps.front().kind)},
+          {"online", explained.plan.online},
+          {"steps", steps},
           {"locks", locks},
           {"footprint", footprint},
           {"waits_for", waits}};
 }
 
+std::string rows_of(const plan::TableLock& lock) {
+  if (lock.rewrites) return "rewrites the table";
+  return lock.scans ? "reads every row" : "instant";
+}
+
+std::string how_it_runs(const plan::Plan& plan) {
+  if (plan.online && plan.steps.size() > 1)
+    return fmt::format("in {} online steps", plan.steps.size());
+  return plan.steps.front().kind == plan::StepKind::transaction ? "in one transaction"
+                                                                : "outside of a transaction";
+}
+
+void print_locks(const plan::Plan& plan) {
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& step : plan.steps)
+    for (const auto& lock : step.locks)
+      rows.push_back({"  " + lock.part, lock.object, to_string(lock.mode), blocks(lock.mode),
+                      rows_of(lock), lock.note});
+  if (rows.empty()) return;
+  std::cout << '\n';
+  print_table({"  PART", "TABLE", "LOCK", "MEANWHILE", "ROWS", "NOTE"}, rows);
+}
+
+void print_steps(const plan::Plan& plan) {
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+    const auto& step = plan.steps[i];
+    std::cout << fmt::format("\n  step {}     {}\n", i + 1, step.says);
+    for (const auto& lock : step.locks)
+      std::cout << fmt::format("    lock     {} on {}: {}, {}\n", to_string(lock.mode), lock.object,
+                               blocks(lock.mode), rows_of(lock));
+    for (const auto& statement : step.statements) std::cout << "    run      " << statement << '\n';
+    for (const auto& statement : step.undo) std::cout << "    undo     " << statement << '\n';
+  }
+}
+
+// What a person could run instead, with psql.
+void print_script(const client::Explained& explained) {
+  std::cout << "-- " << one_line(explained.statement) << '\n';
+  for (const auto& step : explained.plan.steps) {
+    const bool together = step.kind == plan::StepKind::transaction && step.statements.size() > 1;
+    if (!step.says.empty()) std::cout << "-- " << step.says << '\n';
+    if (step.kind == plan::StepKind::transaction)
+      std::cout << "SET lock_timeout = '100ms';\n";
+    else
+      std::cout << "SET lock_timeout = 0;\n";
+    if (together) std::cout << "BEGIN;\n";
+    for (const auto& statement : step.statements) std::cout << statement << ";\n";
+    if (together) std::cout << "COMMIT;\n";
+  }
+}
+
 void print_plan(const client::Explained& explained) {
   std::cout << one_line(explained.statement) << "\n  action     " << explained.plan.action
-            << "\n  run        "
-            << (explained.plan.steps.front().kind == plan::StepKind::transaction
-                    ? "in one transaction"
-                    : "outside of a transaction")
-            << "\n  footprint  ";
+            << "\n  run        " << how_it_runs(explained.plan) << "\n  footprint  ";
   std::string footprint;
   for (const auto& row : explained.footprint.rows)
     footprint +=
@@ -153,18 +213,10 @@ void print_plan(const client::Explained& explained) {
                          conflict.because ? "before job " + conflict.because->str() + ": " : "",
                          conflict.object);
   std::cout << (waits.empty() ? "nothing" : waits) << '\n';
-  std::vector<std::vector<std::string>> rows;
-  for (const auto& step : explained.plan.steps)
-    for (const auto& lock : step.locks)
-      rows.push_back({"  " + lock.part, lock.object, to_string(lock.mode), blocks(lock.mode),
-                      lock.rewrites ? "rewrites the table"
-                      : lock.scans  ? "reads every row"
-                                    : "instant",
-                      lock.note});
-  if (!rows.empty()) {
-    std::cout << '\n';
-    print_table({"  PART", "TABLE", "LOCK", "MEANWHILE", "ROWS", "NOTE"}, rows);
-  }
+  if (explained.plan.online)
+    print_steps(explained.plan);
+  else
+    print_locks(explained.plan);
 }
 
 }  // namespace
@@ -220,6 +272,7 @@ void add_plan(CLI::App& app, Context& context) {
   command->add_option("-f,--file", words->files, "Files or directories instead");
   command->add_flag("-1,--single-transaction", words->options.single_transaction,
                     "Plan all of it as one job");
+  command->add_flag("--sql", words->as_script, "Print the steps as a script that psql could run");
   add_json_option(*command, context);
   command->callback([&context, words] {
     context.action = [&context, words] {
@@ -235,7 +288,8 @@ void add_plan(CLI::App& app, Context& context) {
       for (const auto& source : sources) {
         for (const auto& explained : client.plan(source, words->options)) {
           if (!context.json && !all.empty()) std::cout << '\n';
-          if (!context.json) print_plan(explained);
+          if (!context.json && words->as_script) print_script(explained);
+          if (!context.json && !words->as_script) print_plan(explained);
           all.push_back(as_json(explained));
         }
       }

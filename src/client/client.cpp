@@ -8,21 +8,6 @@
 #include "plan/planner.hpp"
 
 namespace lockkeeper::client {
-namespace {
-
-catalog::Wanted wanted_facts(const parse::Unit& unit) {
-  catalog::Wanted wanted;
-  for (const auto& statement : unit.statements) {
-    for (const auto& part : statement.parts) {
-      wanted.tables.push_back(plan::quoted_name(part.relation));
-      wanted.functions.insert(wanted.functions.end(), part.functions.begin(), part.functions.end());
-      if (!part.type.empty()) wanted.types.push_back(part.type);
-    }
-  }
-  return wanted;
-}
-
-}  // namespace
 
 bool is_final_state(const std::string& state) {
   return jobs::is_final(jobs::job_state_from(state));
@@ -97,7 +82,7 @@ std::vector<Explained> Client::plan(const SourceText& source, const ApplyOptions
   const auto environment = jobs::environment_of(*session_);
   for (const auto& unit : units_of(source, options)) {
     Explained explained;
-    explained.plan = plan::explain(unit, catalog::read(*session_, wanted_facts(unit)));
+    explained.plan = plan::explain(unit, catalog::read(*session_, plan::wanted_facts(unit)));
     explained.footprint = jobs::footprint_of(*session_, unit, environment);
     for (const auto& statement : unit.statements)
       explained.statement += (explained.statement.empty() ? "" : ";\n") + statement.text;

@@ -31,7 +31,8 @@ struct Job {
   bool unparsed_run = false;
   bool instant = false;          ///< may share a transaction with others of its kind
   bool outside_started = false;  ///< an earlier claim began the statement outside a transaction
-  bool cancel_wanted = false;    ///< it was being cancelled when its worker died
+  bool cancel_wanted = false;    ///< it is to end as cancelled: an earlier claim could not end it
+  Report failure = {};           ///< cancel_wanted: why
   int tries = 0;
   int crashes = 0;            ///< claims that ended with the death of their worker
   double waited_seconds = 0;  ///< from submission to this claim

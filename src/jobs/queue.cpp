@@ -29,6 +29,7 @@ Job job_from(const pg::Row& row) {
   job.waited_seconds = row.real("waited");
   if (!row.null("error"))
     job.cancel_wanted = nlohmann::json::parse(row.text("error")).value("cancel", false);
+  if (job.cancel_wanted) job.failure = report_from_json(row.text("error"));
   return job;
 }
 
@@ -148,15 +149,15 @@ bool hand_back(pg::Session& session, const Claim& claim, std::chrono::millisecon
 }
 
 bool begin_outside(pg::Session& session, const Claim& claim, const std::string& kind,
-                   const std::string& statement, const std::string& before, int backend) {
+                   const std::string& statement, const std::string& before, int backend, int seq) {
   return !session
               .run(sql::jobs_begin_outside,
-                   pg::Params::of(claim.job, claim.epoch, kind, statement, before, backend))
+                   pg::Params::of(claim.job, claim.epoch, kind, statement, before, backend, seq))
               .empty();
 }
 
-std::string before_outside(pg::Session& session, JobId job) {
-  const auto rows = session.run(sql::jobs_before_outside, pg::Params::of(job));
+std::string before_outside(pg::Session& session, JobId job, int seq) {
+  const auto rows = session.run(sql::jobs_before_outside, pg::Params::of(job, seq));
   return rows.empty() ? std::string() : rows.front().text("before");
 }
 

@@ -98,9 +98,10 @@ bool hand_back(pg::Session& session, const Claim& claim, std::chrono::millisecon
 /// Remembers that a statement outside a transaction begins, with what is there before (JSON).
 /// `backend` runs it. False: the claim is lost or the job is to be stopped.
 bool begin_outside(pg::Session& session, const Claim& claim, const std::string& kind,
-                   const std::string& statement, const std::string& before, int backend);
-/// What begin_outside remembered; empty when it was never called for this job.
-std::string before_outside(pg::Session& session, JobId job);
+                   const std::string& statement, const std::string& before, int backend,
+                   int seq = 1);
+/// What begin_outside remembered of step `seq`; empty when it was never called for it.
+std::string before_outside(pg::Session& session, JobId job, int seq = 1);
 
 struct Reclaimed {
   JobId job;

@@ -172,11 +172,13 @@ bool moves_rows(const RawStatement& raw, const std::vector<Part>& parts) {
       "MergeStmt",          "VacuumStmt", "ReindexStmt",      "ClusterStmt",
       "RefreshMatViewStmt", "CopyStmt",   "CreateTableAsStmt"};
   if (kRows.count(raw.tag) != 0) return true;
-  for (const auto& part : parts)
-    if (part.kind == "modify column" || part.kind == "validate constraint" ||
-        (part.kind == "add constraint" && !part.not_valid && !part.using_index))
-      return true;
-  return false;
+  // What waits for queries or is done in steps belongs here too.
+  return std::any_of(parts.begin(), parts.end(), [](const Part& part) {
+    if (part.kind == "add constraint") return !part.not_valid && !part.using_index;
+    if (part.kind == "add column") return part.unique || part.check || part.foreign_key;
+    return part.kind == "modify column" || part.kind == "validate constraint" ||
+           part.kind == "set not null" || part.kind == "drop index";
+  });
 }
 
 // Runs code, or leaves things in the session, that the parser cannot see.

@@ -1,4 +1,4 @@
-// The only file that knows libpg_query.
+// Text to tree. Only this file and rewrite.cpp know libpg_query.
 #include <pg_query.h>
 #include <pthread.h>
 

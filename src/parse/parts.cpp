@@ -163,6 +163,7 @@ void drop_parts(const RawStatement& raw, std::vector<Part>& parts) {
     if (of_table && names.size() > 1) names.pop_back();
     Part part = simple_part(kind->second, named("relation", names, true));
     part.concurrently = true_field(raw.node, "concurrent");
+    part.cascade = text_field(raw.node, "behavior") == "DROP_CASCADE";
     parts.push_back(std::move(part));
   }
 }

@@ -39,9 +39,7 @@ std::string joined(const std::string& name, const Tree& values) {
   for (const auto& value : values) {
     std::string item = constant_text(value);
     if (name == "search_path" || values.size() > 1) {
-      std::string quoted = "\"";
-      for (const char c : item) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-      item = quoted + "\"";
+      item = parse::quoted(item);
     }
     text += (text.empty() ? "" : ", ") + item;
   }

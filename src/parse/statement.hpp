@@ -48,6 +48,7 @@ struct Part {
   std::vector<std::string> functions;  ///< called in the default
   bool not_null = false, unique = false, check = false, foreign_key = false;
   bool serial = false, identity = false, generated_stored = false;
+  bool cascade = false;
   bool not_valid = false, using_index = false, concurrently = false, has_using = false;
   std::string constraint_type;  ///< for add constraint: check, foreign key, unique, …
 };
@@ -69,5 +70,10 @@ struct Statement {
   std::vector<std::string> temporary;        ///< names that exist in this session only
   std::vector<std::string> mentioned;        ///< every unqualified relation name in it
 };
+
+/// A name as SQL text: "Order Lines".
+std::string quoted(const std::string& name);
+/// The name of a reference as SQL text, with its schema if it was written.
+std::string quoted_name(const ObjectRef& ref);
 
 }  // namespace lockkeeper::parse

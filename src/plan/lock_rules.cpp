@@ -49,11 +49,11 @@ const std::map<std::string_view, Rule> kRules = {
 };
 
 TableLock lock(const parse::Part& part, const parse::ObjectRef& on, const Rule& rule) {
-  return {part.kind, quoted_name(on), rule.mode, rule.rewrites, rule.scans, rule.note};
+  return {part.kind, parse::quoted_name(on), rule.mode, rule.rewrites, rule.scans, rule.note};
 }
 
 const catalog::Table* table_of(const parse::Part& part, const catalog::Facts& facts) {
-  const auto found = facts.tables.find(quoted_name(part.relation));
+  const auto found = facts.tables.find(parse::quoted_name(part.relation));
   return found == facts.tables.end() ? nullptr : &found->second;
 }
 

@@ -45,19 +45,30 @@ enum class StepKind {
   build_index,          ///< CREATE INDEX CONCURRENTLY: an invalid left-over is dropped first
 };
 const char* to_string(StepKind kind);
+/// The kind with that name. Throws Error.
+StepKind step_kind_from(const std::string& name);
 
 struct Step {
   StepKind kind = StepKind::transaction;
   std::vector<std::string> statements;
+  /// What takes it back, in this order; may be run when nothing or only a part of it was done.
+  std::vector<std::string> undo;
+  /// Of the object that is changed, after the step (F1 paper section 4; TiDB's SchemaState).
+  std::string schema_state = "public";
+  std::string says;  ///< one sentence for people
   std::string
       index;  ///< build_index: the index, quoted, without schema; empty: the server names it
   std::string table;  ///< build_index: its table
   std::vector<TableLock> locks;
 };
 
+/// Its locks stop no read and no write: it may wait for them as long as it takes.
+bool patient(const Step& step);
+
 struct Plan {
   std::string action;
   std::vector<Step> steps;
+  bool online = false;  ///< steps of the planner's own, not the statement as it was written
 };
 
 }  // namespace lockkeeper::plan

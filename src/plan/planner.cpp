@@ -1,18 +1,14 @@
 #include "plan/planner.hpp"
 
+#include <algorithm>
+
+#include "base/error.hpp"
+
 #include "plan/lock_rules.hpp"
+#include "plan/online.hpp"
 
 namespace lockkeeper::plan {
 namespace {
-
-std::string quoted(const std::string& name) {
-  std::string out = "\"";
-  for (const char c : name) {
-    if (c == '"') out += c;
-    out += c;
-  }
-  return out + "\"";
-}
 
 const parse::Part* concurrent_index(const parse::Unit& unit) {
   for (const auto& statement : unit.statements)
@@ -65,8 +61,31 @@ const char* to_string(StepKind kind) {
   return "transaction";
 }
 
-std::string quoted_name(const parse::ObjectRef& ref) {
-  return (ref.schema.empty() ? "" : quoted(ref.schema) + ".") + quoted(ref.name);
+StepKind step_kind_from(const std::string& name) {
+  for (const auto kind :
+       {StepKind::transaction, StepKind::outside_transaction, StepKind::build_index})
+    if (name == to_string(kind)) return kind;
+  throw Error(Retry::never, "there is no kind of step " + name);
+}
+
+bool patient(const Step& step) {
+  return !step.locks.empty() &&
+         std::all_of(step.locks.begin(), step.locks.end(), [](const TableLock& lock) {
+           return lock.mode <= LockMode::share_update_exclusive;
+         });
+}
+
+catalog::Wanted wanted_facts(const parse::Unit& unit) {
+  catalog::Wanted wanted;
+  for (const auto& statement : unit.statements) {
+    for (const auto& part : statement.parts) {
+      wanted.tables.push_back(parse::quoted_name(part.relation));
+      for (const auto& other : part.others) wanted.tables.push_back(parse::quoted_name(other));
+      wanted.functions.insert(wanted.functions.end(), part.functions.begin(), part.functions.end());
+      if (!part.type.empty()) wanted.types.push_back(part.type);
+    }
+  }
+  return wanted;
 }
 
 Plan steps_of(const parse::Unit& unit) {
@@ -78,8 +97,8 @@ Plan steps_of(const parse::Unit& unit) {
     step.kind = StepKind::outside_transaction;
     if (const auto* part = concurrent_index(unit)) {
       step.kind = StepKind::build_index;
-      step.table = quoted_name(part->relation);
-      if (!part->column.empty()) step.index = quoted(part->column);
+      step.table = parse::quoted_name(part->relation);
+      if (!part->column.empty()) step.index = parse::quoted(part->column);
     }
   }
   plan.steps.push_back(std::move(step));
@@ -87,6 +106,7 @@ Plan steps_of(const parse::Unit& unit) {
 }
 
 Plan explain(const parse::Unit& unit, const catalog::Facts& facts) {
+  if (auto steps = online(unit, facts)) return *steps;
   Plan plan = steps_of(unit);
   for (const auto& statement : unit.statements)
     for (const auto& part : statement.parts)

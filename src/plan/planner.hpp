@@ -7,8 +7,8 @@
 
 namespace lockkeeper::plan {
 
-/// The name of a reference as SQL text, quoted: the key of Facts::tables.
-std::string quoted_name(const parse::ObjectRef& ref);
+/// What of the catalog the plan of a unit depends on.
+catalog::Wanted wanted_facts(const parse::Unit& unit);
 
 /// Steps of a unit, without locks: all that the executor needs. No facts, so nothing can be
 /// missing.

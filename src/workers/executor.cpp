@@ -128,12 +128,16 @@ Work Executor::run(const Work& work) {
 Work Executor::run_one(const jobs::Job& job) {
   try {
     if (job.cancel_wanted) {
-      if (clean_up_cancelled(job))
+      if (job.transactional)
+        end_cancelled(job, job.failure);
+      else if (clean_up_cancelled(job))
         finish_alone(job, steps_json("outside transaction", 1, seconds_since(begun_)));
       else
         cancel_now(job);
     } else if (job.transactional) {
-      return run_in_transaction({job});
+      const auto steps = steps_of(job);
+      if (steps.empty()) return run_in_transaction({job});
+      run_steps(job, steps);
     } else {
       run_outside(job);
     }
@@ -269,23 +273,25 @@ std::unique_ptr<pg::Session> Executor::dressed_session(const jobs::Job& job) {
 }
 
 bool Executor::prepare_outside(const jobs::Job& job, const Outside& outside, pg::Session& dressed,
-                               std::string& before) {
-  before = jobs::before_outside(session_, job.claim.job);
-  if (job.outside_started && outside.settle(dressed, before)) return false;
+                               int seq, std::string& before) {
+  before = jobs::before_outside(session_, job.claim.job, seq);
+  if (!before.empty() && outside.settle(dressed, before)) return false;
   if (before.empty()) before = outside.look(dressed);
-  if (!jobs::begin_outside(session_, job.claim, to_string(outside.step().kind),
-                           job.statements.front(), before, dressed.backend_pid()))
+  if (!jobs::begin_outside(session_, job.claim, to_string(outside.step().kind), outside.statement(),
+                           before, dressed.backend_pid(), seq))
     throw Error(Retry::same_session, "the claim does not hold any more", "57014");
   return true;
 }
 
 void Executor::run_outside(const jobs::Job& job) {
-  parse::Unit unit;
-  if (job.unparsed_run) {
-    unit = parse::barriers(job.statements.front()).front();
-  } else {
-    unit = parse::parse_one(job.statements.front());
-  }
+  do_outside(job, job.statements.front(), 1);
+  testpoint::reach("between_steps");
+  finish_alone(job, steps_json("outside transaction", 1, seconds_since(begun_)));
+}
+
+void Executor::do_outside(const jobs::Job& job, const std::string& statement, int seq) {
+  const auto unit =
+      job.unparsed_run ? parse::barriers(statement).front() : parse::parse_one(statement);
   const auto session = dressed_session(job);
   JobSession dressed(*session, own_, job, settings_.long_lock_timeout);
   if (!dressed.trusted() && !harmless_outside(unit)) {
@@ -301,17 +307,14 @@ void Executor::run_outside(const jobs::Job& job) {
   hooks_.begins({job}, session->backend_pid());
   const Outside outside(session_, job, unit);
   std::string before;
-  if (prepare_outside(job, outside, *session, before)) {
-    testpoint::reach("before_outside");
-    try {
-      session->statement(job.statements.front());
-    } catch (const Error& error) {
-      if (session->broken()) throw Error(Retry::same_session, error.report(), "outside");
-      if (!outside.clean_up(*session, before)) throw;
-    }
+  if (!prepare_outside(job, outside, *session, seq, before)) return;
+  testpoint::reach("before_outside");
+  try {
+    session->statement(statement);
+  } catch (const Error& error) {
+    if (session->broken()) throw Error(Retry::same_session, error.report(), "outside");
+    if (!outside.clean_up(*session, before)) throw;
   }
-  testpoint::reach("between_steps");
-  finish_alone(job, steps_json(to_string(outside.step().kind), 1, seconds_since(begun_)));
 }
 
 void Executor::finish_alone(const jobs::Job& job, const std::string& steps) {

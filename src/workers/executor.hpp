@@ -16,6 +16,7 @@
 
 #include "config/settings.hpp"
 #include "jobs/queue.hpp"
+#include "jobs/steps.hpp"
 #include "jobs/submit.hpp"
 #include "metrics/registry.hpp"
 #include "workers/gate.hpp"
@@ -84,10 +85,23 @@ class Executor {
   /// After a transaction of several jobs was undone: each alone, so that only the bad one fails.
   void run_each(const Work& work);
   void run_outside(const jobs::Job& job);
+  /// Runs `statement`, which is step `seq` of the job, or settles what an earlier claim left of it.
+  void do_outside(const jobs::Job& job, const std::string& statement, int seq);
   /// Remembers in `before` what is there. True: the statement is to be run now; false: an earlier
   /// claim had done its work already.
-  bool prepare_outside(const jobs::Job& job, const Outside& outside, pg::Session& dressed,
+  bool prepare_outside(const jobs::Job& job, const Outside& outside, pg::Session& dressed, int seq,
                        std::string& before);
+  /// Steps of an online plan: the kept one, or one that is made and kept now; none: the job is run
+  /// as it is written.
+  std::vector<jobs::StoredStep> steps_of(const jobs::Job& job);
+  std::optional<plan::Plan> online_plan(const jobs::Job& job);
+  void run_steps(const jobs::Job& job, const std::vector<jobs::StoredStep>& steps);
+  /// Gives whether code of another role ran in the session.
+  bool run_step(const jobs::Job& job, const jobs::StoredStep& step,
+                const std::vector<std::string>& statements, const std::string& end);
+  /// Takes back what the job has done. False: it is not this session's to end any more.
+  bool undo(const jobs::Job& job, const Report& reason);
+  void undo_outside(const jobs::Job& job, const jobs::StoredStep& step);
   std::unique_ptr<pg::Session> dressed_session(const jobs::Job& job);
   void finish_alone(const jobs::Job& job, const std::string& steps);
   void settle_failure(const jobs::Job& job, const Error& error);

@@ -43,7 +43,7 @@ void Executor::settle_failure(const jobs::Job& job, const Error& error) {
   const auto id = job.claim.job.str();
   // Only for the worker's own role: anybody's trigger can raise these codes.
   if (wants_outside(error) && job.role == own_.login && job.transactional &&
-      job.statements.size() == 1) {
+      job.statements.size() == 1 && jobs::steps(session_, job.claim.job).empty()) {
     // Everything was rolled back; the second run goes outside.
     log::info("job runs outside of a transaction", {{"job", id}, {"reason", error.what()}});
     jobs::Job outside = job;
@@ -102,6 +102,20 @@ void Executor::stop_as_asked(const jobs::Job& job) {
 void Executor::cancel_now(const jobs::Job& job) { end_cancelled(job, kCancelled); }
 
 void Executor::end_cancelled(const jobs::Job& job, const Report& report) {
+  try {
+    if (!undo(job, report)) return;
+  } catch (const Error& error) {
+    if (session_.broken() || error.retry() == Retry::outcome_unknown) throw;
+    // It is kept that the job goes back: the next claim goes on with it.
+    const auto delay = settings_.lock_backoff.after(job.tries + 1, random_unit());
+    log::warning(
+        "could not be taken back yet",
+        {{"job", job.claim.job.str()}, {"sqlstate", error.sqlstate()}, {"reason", error.what()}});
+    // It had not begun to go back: whoever called settles that.
+    if (!jobs::hand_back(session_, job.claim, delay, true, std::nullopt)) throw;
+    hooks_.retry_after(delay);
+    return;
+  }
   pg::Transaction tx(session_);
   if (!jobs::fail(session_, job.claim, report)) {
     log::warning("claim lost", {{"job", job.claim.job.str()}});

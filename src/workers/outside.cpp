@@ -39,7 +39,7 @@ std::string Outside::look(pg::Session& dressed) const {
   if (unit_.action == "drop index") {
     before["there"] = Json::array();
     for (const auto& part : unit_.statements.front().parts) {
-      const std::string name = plan::quoted_name(part.relation);
+      const std::string name = parse::quoted_name(part.relation);
       if (!dressed.run(sql::catalog_table, pg::Params::of(name)).empty())
         before["there"].push_back(name);
     }
@@ -47,19 +47,20 @@ std::string Outside::look(pg::Session& dressed) const {
   return before.dump();
 }
 
-bool Outside::drop_invalid(pg::Session& dressed, const std::string& before, bool* built) const {
+bool Outside::drop_new(pg::Session& dressed, const std::string& before, Drop which,
+                       bool* built) const {
   const Json known = Json::parse(before.empty() ? "{}" : before).value("indexes", Json::array());
   bool dropped = false;
   for (const auto row : dressed.run(sql::workers_indexes, pg::Params::of(step_.table))) {
     if (std::find(known.begin(), known.end(), row.integer("oid")) != known.end()) continue;
     // Somebody else's new index on the same table is none of ours.
     if (!step_.index.empty() && row.text("quoted") != step_.index) continue;
-    if (row.boolean("valid")) {
+    if (row.boolean("valid") && which == Drop::invalid) {
       if (built != nullptr) *built = true;
       continue;
     }
     dressed.script("DROP INDEX CONCURRENTLY IF EXISTS " + row.text("name"));
-    log::info("invalid index dropped",
+    log::info("left-over index dropped",
               {{"job", job_.claim.job.str()}, {"index", row.text("name")}});
     dropped = true;
   }
@@ -69,7 +70,7 @@ bool Outside::drop_invalid(pg::Session& dressed, const std::string& before, bool
 bool Outside::settle(pg::Session& dressed, const std::string& before) const {
   if (step_.kind == plan::StepKind::build_index) {
     bool built = false;
-    drop_invalid(dressed, before, &built);
+    drop_new(dressed, before, Drop::invalid, &built);
     return built;
   }
   if (unit_.action == "drop index") {
@@ -100,17 +101,23 @@ void Outside::drop_reindex_leftovers(pg::Session& dressed, const std::string& be
 // A half detached partition cannot be attached again: the only way is forward.
 bool Outside::finish_detach(pg::Session& dressed) const {
   const auto& part = unit_.statements.front().parts.front();
-  const std::string partition = plan::quoted_name(part.others.front());
+  const std::string partition = parse::quoted_name(part.others.front());
   const auto rows = dressed.run(sql::workers_detach_pending, pg::Params::of(partition));
   if (rows.empty()) return true;
   if (!rows.front().boolean("pending")) return false;
-  dressed.script("ALTER TABLE " + plan::quoted_name(part.relation) + " DETACH PARTITION " +
+  dressed.script("ALTER TABLE " + parse::quoted_name(part.relation) + " DETACH PARTITION " +
                  partition + " FINALIZE");
   return true;
 }
 
+void Outside::take_back(pg::Session& dressed, const std::string& before) const {
+  // Without a name it cannot be told from an index that somebody else has made meanwhile.
+  if (step_.kind == plan::StepKind::build_index && !before.empty())
+    drop_new(dressed, before, step_.index.empty() ? Drop::invalid : Drop::all, nullptr);
+}
+
 bool Outside::clean_up(pg::Session& dressed, const std::string& before) const {
-  if (step_.kind == plan::StepKind::build_index) drop_invalid(dressed, before, nullptr);
+  if (step_.kind == plan::StepKind::build_index) drop_new(dressed, before, Drop::invalid, nullptr);
   if (unit_.action == "reindex") drop_reindex_leftovers(dressed, before);
   return unit_.action == "detach partition" && finish_detach(dressed);
 }

@@ -32,12 +32,17 @@ class Outside {
   /// be brought to its end instead, so the job is done.
   bool clean_up(pg::Session& dressed, const std::string& before) const;
 
+  /// Removes also what was brought to its end: the index that `before` does not know.
+  void take_back(pg::Session& dressed, const std::string& before) const;
+
   [[nodiscard]] const plan::Step& step() const { return step_; }
+  [[nodiscard]] const std::string& statement() const { return unit_.statements.front().text; }
 
  private:
   void drop_reindex_leftovers(pg::Session& dressed, const std::string& before) const;
   bool finish_detach(pg::Session& dressed) const;
-  bool drop_invalid(pg::Session& dressed, const std::string& before, bool* built) const;
+  enum class Drop { invalid, all };
+  bool drop_new(pg::Session& dressed, const std::string& before, Drop which, bool* built) const;
   pg::Session& queue_;
   const jobs::Job& job_;
   parse::Unit unit_;

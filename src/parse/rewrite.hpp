@@ -1,0 +1,69 @@
+#pragma once
+// Statements taken apart and put together again, on the tree (never on the text), for the online
+// steps of the planner: an ALTER TABLE by its commands, with the constraints of a new column on
+// their own; an index statement as CONCURRENTLY. Pure: no server. One thread at a time.
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "parse/statement.hpp"
+
+namespace lockkeeper::parse {
+
+/// One command of an ALTER TABLE. Column constraints of ADD COLUMN (CHECK, UNIQUE, REFERENCES) are
+/// commands of their own, as if they had been written as table constraints: PostgreSQL does the
+/// same with them.
+struct AlterPiece {
+  Part part;
+  std::string constraint;  ///< add/drop constraint: its name; empty: the server names it
+  std::vector<std::string>
+      columns;  ///< of the constraint; of a CHECK: those that it names, once each
+  std::vector<std::string> including;
+  bool nulls_not_distinct = false;
+  bool plain_only = false;  ///< options that its online form could not carry
+};
+
+/// How a piece is to be written.
+struct Written {
+  std::size_t piece = 0;
+  std::string constraint;  ///< name to give it; empty: as it was
+  bool not_valid = false;
+  std::string using_index;  ///< UNIQUE or PRIMARY KEY that adopts this index
+};
+
+class AlterTable {
+ public:
+  /// Empty when `text` is no ALTER TABLE, or one that our deparser does not give back as it was.
+  static std::optional<AlterTable> of(const std::string& text);
+  AlterTable(AlterTable&&) noexcept;
+  AlterTable& operator=(AlterTable&&) noexcept;
+  ~AlterTable();
+
+  [[nodiscard]] const std::vector<AlterPiece>& pieces() const;
+  /// "ONLY app.orders": the table as it was written, quoted where needed.
+  [[nodiscard]] const std::string& table() const;
+  /// One ALTER TABLE with these pieces, in this order.
+  [[nodiscard]] std::string text(const std::vector<Written>& wanted) const;
+
+ private:
+  struct Tree;
+  explicit AlterTable(std::unique_ptr<Tree> tree);
+  void find_columns_of_checks();
+  std::unique_ptr<Tree> tree_;
+};
+
+/// CREATE INDEX as CREATE INDEX CONCURRENTLY, with a name: its own, or what `name` gives for its
+/// columns (as the server would name them: "expr" for an expression).
+struct ConcurrentIndex {
+  std::string name;
+  std::string text;
+};
+/// Empty when the statement cannot be given back as it was.
+std::optional<ConcurrentIndex> concurrent_index(
+    const std::string& text,
+    const std::function<std::string(const std::vector<std::string>& columns)>& name);
+
+}  // namespace lockkeeper::parse

@@ -1,0 +1,120 @@
+// Jobs of several online steps: forward, one transaction a step, from wherever an earlier claim
+// stopped; and the way back, when such a job fails or is cancelled (promises 6 and 7).
+#include "base/log.hpp"
+#include "base/testpoint.hpp"
+#include "catalog/reader.hpp"
+#include "plan/online.hpp"
+#include "plan/planner.hpp"
+#include "workers/executor.hpp"
+
+namespace lockkeeper::workers {
+namespace {
+
+bool may_have_steps(const jobs::Job& job, const std::string& pool) {
+  return job.transactional && !job.opaque && !job.unparsed_run && job.statements.size() == 1 &&
+         (job.outside_started || pool == jobs::kReorg);
+}
+
+}  // namespace
+
+std::optional<plan::Plan> Executor::online_plan(const jobs::Job& job) {
+  const auto unit = parse::parse_one(job.statements.front());
+  if (!plan::may_be_online(unit)) return std::nullopt;
+  const JobSession dressed(session_, own_, job, settings_.lock_timeout);
+  const pg::Transaction tx(session_, dressed.begin_text());
+  return plan::online(unit, catalog::read(session_, plan::wanted_facts(unit)));
+}
+
+std::vector<jobs::StoredStep> Executor::steps_of(const jobs::Job& job) {
+  if (!may_have_steps(job, identity_.pool)) return {};
+  auto stored = jobs::steps(session_, job.claim.job);
+  if (!stored.empty()) return stored;
+  const auto plan = online_plan(job);
+  if (!plan) return {};
+  if (!jobs::keep_plan(session_, job.claim, *plan))
+    throw Error(Retry::same_session, "the claim does not hold any more", "57014");
+  log::info("plan kept", {{"job", job.claim.job.str()},
+                          {"action", job.action},
+                          {"steps", std::to_string(plan->steps.size())}});
+  return jobs::steps(session_, job.claim.job);
+}
+
+void Executor::run_steps(const jobs::Job& job, const std::vector<jobs::StoredStep>& steps) {
+  for (const auto& step : steps) {
+    if (step.state == "done") continue;
+    const bool last = &step == &steps.back();
+    const std::string history = last ? jobs::steps_for_history(steps) : std::string();
+    log::info("step begins", {{"job", job.claim.job.str()},
+                              {"step", std::to_string(step.seq)},
+                              {"kind", to_string(step.step.kind)}});
+    if (step.step.kind == plan::StepKind::transaction) {
+      const std::string end = last ? jobs::end_well_text({job}, history, identity_, 0)
+                                   : jobs::end_step_text(job.claim, step);
+      const bool foreign = run_step(job, step, step.step.statements, end);
+      if (last) ended({job}, "synced", jobs::claimed(session_).made_ready);
+      if (!foreign) continue;
+      // The session must not be used again: another one goes on.
+      if (!last)
+        jobs::hand_back(session_, job.claim, std::chrono::milliseconds(0), false, std::nullopt);
+      session_.poison();
+      return;
+    }
+    do_outside(job, step.step.statements.front(), step.seq);
+    testpoint::reach("between_steps");
+    if (last)
+      finish_alone(job, history);
+    else
+      pg::Transaction(session_).commit(jobs::end_step_text(job.claim, step));
+  }
+}
+
+bool Executor::run_step(const jobs::Job& job, const jobs::StoredStep& step,
+                        const std::vector<std::string>& statements, const std::string& end) {
+  jobs::Job part = job;
+  part.statements = statements;
+  JobSession dressed(session_, own_, part,
+                     step.patient ? settings_.long_lock_timeout : settings_.lock_timeout);
+  send_in_steps({part}, dressed, end);
+  return !dressed.trusted();
+}
+
+bool Executor::undo(const jobs::Job& job, const Report& reason) {
+  if (!job.transactional) return true;
+  const auto steps = jobs::steps(session_, job.claim.job);
+  if (steps.empty()) return true;
+  if (!jobs::begin_rollback(session_, job.claim, reason)) {
+    log::warning("claim lost", {{"job", job.claim.job.str()}});
+    return false;
+  }
+  bool foreign = false;
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    if (step->state == "pending" || step->state == "undone") continue;
+    log::info("step is taken back",
+              {{"job", job.claim.job.str()}, {"step", std::to_string(step->seq)}});
+    testpoint::reach("before_undo");
+    const std::string end = jobs::undo_step_text(job.claim, *step);
+    if (step->step.kind == plan::StepKind::transaction) {
+      foreign = run_step(job, *step, step->step.undo, end) || foreign;
+    } else {
+      undo_outside(job, *step);
+      pg::Transaction(session_).commit(end);
+    }
+    if (foreign) break;
+  }
+  if (!foreign) return true;
+  jobs::hand_back(session_, job.claim, std::chrono::milliseconds(0), false, std::nullopt);
+  session_.poison();
+  return false;
+}
+
+// What it left is told from what was there before: nothing else is touched.
+void Executor::undo_outside(const jobs::Job& job, const jobs::StoredStep& step) {
+  const auto unit = parse::parse_one(step.step.statements.front());
+  const auto session = dressed_session(job);
+  JobSession dressed(*session, own_, job, settings_.long_lock_timeout);
+  dressed.dress_session();
+  Outside(session_, job, unit)
+      .take_back(*session, jobs::before_outside(session_, job.claim.job, step.seq));
+}
+
+}  // namespace lockkeeper::workers
