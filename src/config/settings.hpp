@@ -15,6 +15,7 @@ struct WorkSettings {
   int workers = 8;  ///< most threads for quick changes, each with a session, for each database
   int reorg_workers = 0;  ///< the same for changes that read or write rows; 0: half the cores, >= 2
   std::chrono::milliseconds lock_timeout{100};           ///< of each lock of a step (promise 9)
+  std::chrono::milliseconds first_lock_timeout{20};      ///< the same of the first try
   std::chrono::milliseconds long_lock_timeout{1800000};  ///< CONCURRENTLY: blocks nobody meanwhile
   int tries_most = 512;                    ///< retryable errors before a job is given up
   int crashes_most = 3;                    ///< deaths of workers before a job is set aside

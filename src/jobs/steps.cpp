@@ -11,6 +11,9 @@ namespace {
 using Json = nlohmann::json;
 
 Json json_of(const plan::Step& step) {
+  Json locks = Json::array();
+  for (const auto& lock : step.locks)
+    locks.push_back({{"object", lock.object}, {"mode", to_string(lock.mode)}});
   return {{"kind", to_string(step.kind)},
           {"statements", step.statements},
           {"undo", step.undo},
@@ -18,8 +21,7 @@ Json json_of(const plan::Step& step) {
           {"table", step.table},
           {"schema_state", step.schema_state},
           {"says", step.says},
-          {"lock", to_string(step.locks.empty() ? plan::LockMode::none : step.locks.front().mode)},
-          {"patient", patient(step)}};
+          {"locks", std::move(locks)}};
 }
 
 plan::Step step_of(const Json& json) {
@@ -31,6 +33,13 @@ plan::Step step_of(const Json& json) {
   step.table = json.at("table").get<std::string>();
   step.schema_state = json.at("schema_state").get<std::string>();
   step.says = json.at("says").get<std::string>();
+  for (const auto& lock : json.at("locks"))
+    step.locks.push_back({{},
+                          lock.at("object").get<std::string>(),
+                          plan::lock_mode_from(lock.at("mode").get<std::string>()),
+                          false,
+                          false,
+                          {}});
   return step;
 }
 
@@ -49,7 +58,6 @@ std::vector<StoredStep> steps(pg::Session& session, JobId job) {
   for (const auto row : session.run(sql::jobs_steps, pg::Params::of(job))) {
     const Json detail = Json::parse(row.text("detail"));
     stored.push_back({static_cast<int>(row.integer("seq")), row.text("state"), step_of(detail)});
-    stored.back().patient = detail.value("patient", false);
   }
   return stored;
 }

@@ -16,7 +16,6 @@ struct StoredStep {
   int seq = 0;
   std::string state;  ///< pending, running, done, undone
   plan::Step step;
-  bool patient = false;  ///< plan::patient(step), as it was when the plan was made
 };
 
 /// Keeps `plan`; false: the claim is lost or the job is to be stopped.

@@ -24,6 +24,8 @@ enum class LockMode {
 
 /// "ACCESS EXCLUSIVE", as LOCK TABLE spells it.
 const char* to_string(LockMode mode);
+/// The mode with that name. Throws Error.
+LockMode lock_mode_from(const std::string& name);
 /// What the application cannot do meanwhile: "blocks reads and writes", "blocks writes", "blocks
 /// neither reads nor writes".
 const char* blocks(LockMode mode);

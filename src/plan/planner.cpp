@@ -43,6 +43,12 @@ const char* to_string(LockMode mode) {
   return "none";
 }
 
+LockMode lock_mode_from(const std::string& name) {
+  for (int mode = 0; mode <= static_cast<int>(LockMode::access_exclusive); ++mode)
+    if (name == to_string(static_cast<LockMode>(mode))) return static_cast<LockMode>(mode);
+  throw Error(Retry::never, "there is no lock mode " + name);
+}
+
 const char* blocks(LockMode mode) {
   if (mode == LockMode::access_exclusive) return "blocks reads and writes";
   if (mode >= LockMode::share) return "blocks writes";

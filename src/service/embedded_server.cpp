@@ -66,8 +66,9 @@ EmbeddedServer::EmbeddedServer(const ServerOptions& options)
   guard_ = std::make_unique<ChildProcess>(guard, guarded);
   run_to_end(as_owner({binaries_ + "/initdb", "-D", directory_ + "/data", "-U", "postgres", "-A",
                        "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"}));
-  server_options_ = "-c listen_addresses='' -c unix_socket_directories='" + directory_ +
-                    "' -c unix_socket_permissions=0777 -c max_connections=200";
+  server_options_ =
+      "-c listen_addresses='' -c unix_socket_directories='" + directory_ +
+      "' -c unix_socket_permissions=0777 -c max_connections=200 -c max_prepared_transactions=10";
   if (!options.durable) server_options_ += " -c fsync=off -c full_page_writes=off";
   for (const auto& setting : options.settings) server_options_ += " -c " + setting;
   start();

@@ -103,11 +103,13 @@ Work Executor::run(const Work& work) {
   begun_ = Clock::now();
   hooks_.begins(work, session_.backend_pid());
   for (const auto& job : work)
-    log::info("job claimed", {{"job", job.claim.job.str()},
-                              {"state", "running"},
-                              {"action", job.action},
-                              {"epoch", job.claim.epoch.str()},
-                              {"worker", identity_.name}});
+    // Those that wait for a lock come again and again.
+    log::write(job.tries == 0 ? log::Level::info : log::Level::debug, "job claimed",
+               {{"job", job.claim.job.str()},
+                {"state", "running"},
+                {"action", job.action},
+                {"epoch", job.claim.epoch.str()},
+                {"worker", identity_.name}});
   testpoint::reach("after_claim");
   if (work.size() == 1) return run_one(work.front());
   try {
@@ -220,7 +222,12 @@ void Executor::send(const Work& work, JobSession& dressed, int claims_most) {
 
 Work Executor::run_in_transaction(const Work& work) {
   const auto& first = work.front();
-  JobSession dressed(session_, own_, first, settings_.lock_timeout);
+  // The first try is a short one, without a look: hardly ever is anybody in the way.
+  const bool again = work.size() == 1 && first.tries > 0;
+  JobSession dressed(session_, own_, first,
+                     again ? settings_.lock_timeout
+                           : std::min(settings_.lock_timeout, settings_.first_lock_timeout));
+  if (again) look(dressed, locks_of(first));
   // The next claim rides on this commit, unless the session is to be thrown away.
   const bool claims =
       !hooks_.stopping() && claims_next_ && !dressed.leaves_traces() && waiting_.empty();

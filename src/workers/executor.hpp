@@ -104,6 +104,12 @@ class Executor {
   void undo_outside(const jobs::Job& job, const jobs::StoredStep& step);
   std::unique_ptr<pg::Session> dressed_session(const jobs::Job& job);
   void finish_alone(const jobs::Job& job, const std::string& steps);
+  /// Looks who holds locks in the way. Throws Error (55P03, query "look") when one of them has been
+  /// there for longer than a lock is waited for: asking would only put the application's queries
+  /// into a queue behind us.
+  void look(const JobSession& dressed, const std::vector<plan::TableLock>& locks);
+  void stop_autovacuum(int pid);
+  [[nodiscard]] std::vector<plan::TableLock> locks_of(const jobs::Job& job) const;
   void settle_failure(const jobs::Job& job, const Error& error);
   bool hand_back(const jobs::Job& job, const Error& error);
   [[nodiscard]] Report explained(const jobs::Job& job, const Error& error) const;
@@ -124,6 +130,9 @@ class Executor {
   ExecutorHooks hooks_;
   std::chrono::steady_clock::time_point begun_;
   Waiting waiting_;
+  std::chrono::milliseconds look_again_after_{50};
+  /// Transactions in the way whose age our role may not see, and when we saw them first.
+  std::map<std::string, std::chrono::steady_clock::time_point> seen_;
   bool claims_next_ = true;  ///< false while claimed jobs are still to be run
 };
 

@@ -1,6 +1,10 @@
 // What becomes of a job that did not do its work: another try, a pause, or the end.
+#include <nlohmann/json.hpp>
+
 #include "base/log.hpp"
 #include "pg/quote.hpp"
+#include "plan/lock_rules.hpp"
+#include "sql/queries.hpp"
 #include "workers/executor.hpp"
 
 namespace lockkeeper::workers {
@@ -12,6 +16,27 @@ const Report kCancelled = [] {
   report.message = "cancelled while it ran; what it had done was taken back";
   return report;
 }();
+
+constexpr const char* kLook = "look";
+
+std::string text_or(const pg::Row& row, const char* column, const std::string& otherwise) {
+  return row.null(column) ? otherwise : row.text(column);
+}
+
+// The query may be no business of the role that submitted the job.
+Report blocker_report(const pg::Row& row, double age, bool with_query) {
+  Report report;
+  report.sqlstate = "55P03";
+  const std::string who = row.null("pid") ? "prepared transaction " + text_or(row, "gid", "?")
+                                          : "pid " + row.text("pid");
+  report.message = "waits for " + who + ", which holds " + row.text("held") + " on " +
+                   row.text("object") + " for " + std::to_string(static_cast<int>(age)) + " s";
+  if (!row.null("role"))
+    report.message += " (role " + row.text("role") + ", application \"" +
+                      text_or(row, "application", "") + "\", " + text_or(row, "state", "?") + ")";
+  if (with_query) report.detail = text_or(row, "query", "");
+  return report;
+}
 
 // The statement ends its transaction itself, or must not be in one: our parser could not know.
 bool wants_outside(const Error& error) {
@@ -30,6 +55,58 @@ Report Executor::explained(const jobs::Job& job, const Error& error) const {
     report.hint = "the worker's role must be a member of it: GRANT " + pg::quote_ident(job.role) +
                   " TO " + pg::quote_ident(own_.login);
   return report;
+}
+
+std::vector<plan::TableLock> Executor::locks_of(const jobs::Job& job) const {
+  std::vector<plan::TableLock> locks;
+  if (job.unparsed_run) return locks;
+  for (const auto& text : job.statements)
+    for (const auto& statement : parse::parse(text))
+      for (const auto& part : statement.parts)
+        for (auto& lock : plan::locks_of(part, {}))
+          if (lock.mode != plan::LockMode::none) locks.push_back(std::move(lock));
+  return locks;
+}
+
+void Executor::look(const JobSession& dressed, const std::vector<plan::TableLock>& locks) {
+  if (locks.empty()) return;
+  nlohmann::json wanted = nlohmann::json::array();
+  for (const auto& lock : locks) wanted.push_back({lock.object, to_string(lock.mode)});
+  const auto rows = [&] {
+    const pg::Transaction tx(session_, dressed.begin_text());
+    return session_.run(sql::workers_blockers, pg::Params::of(wanted.dump()));
+  }();
+  const auto now = std::chrono::steady_clock::now();
+  std::map<std::string, std::chrono::steady_clock::time_point> seen;
+  Report report;
+  double oldest = std::chrono::duration<double>(settings_.lock_timeout).count();
+  for (const auto row : rows) {
+    const auto known = seen_.find(row.text("transaction"));
+    const auto first = known == seen_.end() ? now : known->second;
+    seen[row.text("transaction")] = first;
+    const double age =
+        row.null("age") ? std::chrono::duration<double>(now - first).count() : row.real("age");
+    if (row.boolean("autovacuum")) stop_autovacuum(static_cast<int>(row.integer("pid")));
+    if (age < oldest) continue;
+    oldest = age;
+    report = blocker_report(row, age, dressed.trusted());
+  }
+  seen_ = std::move(seen);
+  if (report.message.empty()) return;
+  // The longer it has been there, the longer it may stay.
+  const auto fifth = std::chrono::milliseconds(static_cast<int>(std::min(oldest, 5.0) * 200));
+  look_again_after_ = std::max(std::chrono::milliseconds(50), fifth);
+  throw Error(Retry::same_session, report, kLook);
+}
+
+// Only a superuser may, or a member of pg_signal_autovacuum_worker (18); others wait for its end.
+void Executor::stop_autovacuum(int pid) {
+  try {
+    session_.run(sql::workers_cancel_backend, pg::Params::of(pid));
+    log::info("autovacuum stopped", {{"pid", std::to_string(pid)}});
+  } catch (const Error&) {
+    if (session_.broken()) throw;
+  }
 }
 
 bool Executor::may_retry(const jobs::Job& job, const Error& error) const {
@@ -71,10 +148,18 @@ void Executor::settle_failure(const jobs::Job& job, const Error& error) {
 
 bool Executor::hand_back(const jobs::Job& job, const Error& error) {
   const bool stopped = hooks_.stopping() && error.sqlstate() == "57014";
-  if (!stopped && !may_retry(job, error)) return false;
-  const auto delay = stopped ? std::chrono::milliseconds(0)
-                             : settings_.lock_backoff.after(job.tries + 1, random_unit());
-  if (!jobs::hand_back(session_, job.claim, delay, !stopped, error.report())) return false;
+  // To look costs the application nothing: it is done as long as it takes.
+  const bool looked = error.query() == kLook;
+  if (!stopped && !looked && !may_retry(job, error)) return false;
+  const auto delay = stopped  ? std::chrono::milliseconds(0)
+                     : looked ? look_again_after_
+                              : settings_.lock_backoff.after(job.tries + 1, random_unit());
+  if (!jobs::hand_back(session_, job.claim, delay, !stopped && !looked, error.report()))
+    return false;
+  if (looked) {
+    hooks_.retry_after(delay);
+    return true;
+  }
   log::info("job handed back", {{"job", job.claim.job.str()},
                                 {"state", "queueing"},
                                 {"sqlstate", error.sqlstate()},

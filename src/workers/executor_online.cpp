@@ -72,8 +72,10 @@ bool Executor::run_step(const jobs::Job& job, const jobs::StoredStep& step,
                         const std::vector<std::string>& statements, const std::string& end) {
   jobs::Job part = job;
   part.statements = statements;
+  const bool patient = plan::patient(step.step);
   JobSession dressed(session_, own_, part,
-                     step.patient ? settings_.long_lock_timeout : settings_.lock_timeout);
+                     patient ? settings_.long_lock_timeout : settings_.lock_timeout);
+  if (!patient) look(dressed, step.step.locks);
   send_in_steps({part}, dressed, end);
   return !dressed.trusted();
 }
