@@ -1,6 +1,10 @@
--- One row: job $1 (bigint) as JSON, from the queue or from history; none: there is no such job.
--- Caller: jobs/view.
-SELECT pg_catalog.row_to_json(j) AS job FROM lockkeeper.jobs AS j WHERE j.id = $1::bigint
+-- One row: job $1 (bigint) as JSON, from the queue or from history, with the steps that are known; none: there is
+-- no such job. Caller: jobs/view.
+SELECT pg_catalog.to_jsonb(j) || pg_catalog.jsonb_build_object('steps', (
+           SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+                      'kind', s.kind, 'state', s.state, 'sql', pg_catalog.jsonb_build_array(s.statement)) ORDER BY s.seq)
+             FROM lockkeeper.steps AS s WHERE s.job_id = j.id)) AS job
+  FROM lockkeeper.jobs AS j WHERE j.id = $1::bigint
 UNION ALL
-SELECT pg_catalog.row_to_json(h) FROM lockkeeper.history AS h WHERE h.id = $1::bigint
+SELECT pg_catalog.to_jsonb(h) FROM lockkeeper.history AS h WHERE h.id = $1::bigint
 LIMIT 1;

@@ -1,4 +1,6 @@
 // jobs, show, watch, history, stats, graph.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iostream>
 #include <memory>
@@ -22,6 +24,7 @@ std::string waits_for(const Json& job) {
   if (cell(job["state"]) == "paused" && cell(job["paused_by"]) == "crashes")
     return "somebody to resume or cancel it";
   if (cell(job["state"]) == "paused") return "resume by " + cell(job["paused_by"]);
+  if (const auto blocker = in_the_way(job); !blocker.empty()) return blocker;
   if (cell(job["state"]) == "queueing" && job["tries"].get<int>() > 0 && job["error"].is_object())
     return "retry after " + job["error"].value("sqlstate", "");
   return "";
@@ -57,6 +60,17 @@ void print_history(const std::vector<Json>& jobs) {
               rows);
 }
 
+void print_steps(const Json& steps) {
+  if (!steps.is_array()) return;
+  int number = 0;
+  for (const auto& step : steps) {
+    if (!step.contains("sql")) continue;
+    std::cout << fmt::format("step {}  {}{}\n", ++number, step.value("kind", ""),
+                             step.contains("state") ? ", " + step.value("state", "") : "");
+    for (const auto& statement : step["sql"]) std::cout << "  " << cell(statement) << '\n';
+  }
+}
+
 int show_job(Context& context, std::int64_t id) {
   auto client = context.client();
   const auto job = client.show(JobId{id});
@@ -70,11 +84,12 @@ int show_job(Context& context, std::int64_t id) {
     return kDone;
   }
   for (const auto& [name, value] : job->items()) {
-    if (value.is_null() || name == "statement" || name == "error") continue;
+    if (value.is_null() || name == "statement" || name == "error" || name == "steps") continue;
     const std::string text = name == "objects" ? short_objects(value) : cell(value);
     std::cout << name << std::string(name.size() < 16 ? 16 - name.size() : 1, ' ') << text << '\n';
   }
   std::cout << "statement\n  " << cell((*job)["statement"]) << '\n';
+  print_steps((*job)["steps"]);
   if ((*job)["error"].is_object()) std::cout << pretty_error((*job)["error"]) << '\n';
   std::cout.flush();
   return kDone;

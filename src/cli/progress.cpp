@@ -21,10 +21,21 @@ std::string line_of(const Json& job, bool with_time) {
 
 }  // namespace
 
+std::string in_the_way(const Json& job) {
+  if (!job["error"].is_object() || cell(job["state"]) != "queueing") return {};
+  const std::string message = job["error"].value("message", "");
+  const std::string begin = "waits for ";
+  return message.compare(0, begin.size(), begin) == 0
+             ? message.substr(begin.size(), message.find(',') - begin.size())
+             : std::string();
+}
+
 std::string state_words(const Json& job) {
   std::string words = cell(job["state"]);
   if (const auto& dependency = job["dependency_id"]; !dependency.is_null())
     words += ", waits for " + dependency.dump();
+  else if (const auto blocker = in_the_way(job); !blocker.empty())
+    words += ", waits for " + blocker;
   else if (words == "queueing" && job["tries"].get<int>() > 0)
     words += ", try " + std::to_string(job["tries"].get<int>() + 1) + " after " +
              (job["error"].is_object() ? job["error"].value("sqlstate", "") : "");

@@ -26,6 +26,9 @@ class Progress {
   std::map<long, std::string> seen_;
 };
 
+/// Whose lock a job waits for: "pid 123"; empty: nobody's, as far as it is known.
+std::string in_the_way(const Json& job);
+
 /// "running", "queueing, waits for 12", "queueing, retry 3 after 55P03".
 std::string state_words(const Json& job);
 

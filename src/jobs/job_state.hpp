@@ -41,7 +41,7 @@ struct JobStateEdge {
 
 /// Moves that this version makes. `done` is passed inside the last transaction, as in TiDB: a job
 /// row goes from running to history as synced.
-constexpr std::array<JobStateEdge, 17> kJobStateEdges = {{
+constexpr std::array<JobStateEdge, 21> kJobStateEdges = {{
     {JobState::queueing, JobState::running, "claimed"},
     {JobState::queueing, JobState::cancelled, "cancelled before it started"},
     {JobState::running, JobState::queueing, "handed back: retry, shutdown, or its worker died"},
@@ -60,6 +60,10 @@ constexpr std::array<JobStateEdge, 17> kJobStateEdges = {{
     {JobState::pausing, JobState::synced, "too late: what cannot be taken back was done"},
     {JobState::paused, JobState::queueing, "resumed"},
     {JobState::paused, JobState::cancelled, "cancelled"},
+    {JobState::running, JobState::rolling_back, "a step failed; those before it are taken back"},
+    {JobState::cancelling, JobState::rolling_back, "its steps are taken back"},
+    {JobState::rolling_back, JobState::queueing, "a lock was not to be had; it goes back later"},
+    {JobState::rolling_back, JobState::rollback_done, "everything was taken back"},
 }};
 
 constexpr bool is_final(JobState state) {

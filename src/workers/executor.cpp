@@ -104,7 +104,8 @@ Work Executor::run(const Work& work) {
   hooks_.begins(work, session_.backend_pid());
   for (const auto& job : work)
     // Those that wait for a lock come again and again.
-    log::write(job.tries == 0 ? log::Level::info : log::Level::debug, "job claimed",
+    log::write(job.tries == 0 && !job.outside_started ? log::Level::info : log::Level::debug,
+               "job claimed",
                {{"job", job.claim.job.str()},
                 {"state", "running"},
                 {"action", job.action},

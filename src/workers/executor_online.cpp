@@ -44,9 +44,6 @@ void Executor::run_steps(const jobs::Job& job, const std::vector<jobs::StoredSte
     if (step.state == "done") continue;
     const bool last = &step == &steps.back();
     const std::string history = last ? jobs::steps_for_history(steps) : std::string();
-    log::info("step begins", {{"job", job.claim.job.str()},
-                              {"step", std::to_string(step.seq)},
-                              {"kind", to_string(step.step.kind)}});
     if (step.step.kind == plan::StepKind::transaction) {
       const std::string end = last ? jobs::end_well_text({job}, history, identity_, 0)
                                    : jobs::end_step_text(job.claim, step);
@@ -59,6 +56,7 @@ void Executor::run_steps(const jobs::Job& job, const std::vector<jobs::StoredSte
       session_.poison();
       return;
     }
+    log::info("step begins", {{"job", job.claim.job.str()}, {"step", std::to_string(step.seq)}});
     do_outside(job, step.step.statements.front(), step.seq);
     testpoint::reach("between_steps");
     if (last)
@@ -76,6 +74,7 @@ bool Executor::run_step(const jobs::Job& job, const jobs::StoredStep& step,
   JobSession dressed(session_, own_, part,
                      patient ? settings_.long_lock_timeout : settings_.lock_timeout);
   if (!patient) look(dressed, step.step.locks);
+  log::info("step begins", {{"job", job.claim.job.str()}, {"step", std::to_string(step.seq)}});
   send_in_steps({part}, dressed, end);
   return !dressed.trusted();
 }
