@@ -269,8 +269,10 @@ bool Alter::clash() const {
   early.erase("");
   return std::any_of(last_.begin(), last_.end(), [&](const parse::Written& written) {
     const auto& piece = alter_.pieces()[written.piece];
-    if (piece.part.kind == "add constraint") return false;
-    return early.count(piece.part.column) != 0 || early.count(piece.constraint) != 0;
+    const auto& kind = piece.part.kind;
+    if (kind == "drop column" || kind == "drop not null")
+      return early.count(piece.part.column) != 0;
+    return kind == "drop constraint" && early.count(piece.constraint) != 0;
   });
 }
 
@@ -279,7 +281,9 @@ std::optional<Plan> Alter::steps() {
   plan.action = unit_.action;
   plan.online = true;
   if (!first_.empty() || !helpers_.empty()) {
-    Step made = step(StepKind::transaction, LockMode::access_exclusive, false,
+    const bool keys_only = helpers_.empty() && first_locks_.size() == first_.size();
+    Step made = step(StepKind::transaction,
+                     keys_only ? LockMode::share_row_exclusive : LockMode::access_exclusive, false,
                      "changes the catalog only, under a short lock; new rows obey from here on");
     if (!first_.empty()) made.statements.push_back(alter_.text(first_));
     made.statements.insert(made.statements.end(), helpers_.begin(), helpers_.end());

@@ -52,7 +52,7 @@ TEST_F(Metrics, all_that_is_listed_is_exported_and_nothing_else) {
   pg::Session holder(dsn(), "test");
   holder.script("BEGIN; LOCK TABLE t");
   const auto job = submit("ALTER TABLE t ADD b int");
-  await("SELECT tries > 1 FROM lockkeeper.jobs", "true");
+  await("SELECT tries > 0 FROM lockkeeper.jobs", "true");
   // A worker of another process dies with a job.
   as_owner("CREATE TABLE u (a int)");
   {
