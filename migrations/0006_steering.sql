@@ -145,7 +145,7 @@ BEGIN
         UPDATE lockkeeper.ddl_job AS j SET state = 'pausing', paused_by = pauser, state_since = clock_timestamp()
          WHERE j.id = job.id;
         PERFORM pg_notify('lockkeeper_cancel', job.id::text);
-        answer := 'its worker is told to stop; what it had done is taken back';
+        answer := 'its worker is told to stop; steps that are done stay';
     ELSIF job.error ? 'cancel' THEN
         answer := 'it is being cancelled';
     ELSE

@@ -32,6 +32,17 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
       FROM counter AS c
 $$;
 
+-- The table of a plan, by its oid, must still have the name that the statements say: a rename by somebody else
+-- would have them change another table. The caller holds a lock on the one that has the name.
+CREATE FUNCTION lockkeeper.same_target(target oid, planned text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF to_regclass(planned) IS DISTINCT FROM target::regclass THEN
+        RAISE EXCEPTION 'table % was renamed or replaced while its change was under way', planned
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+END $$;
+
 -- Ends a step but the last, in the transaction of its changes. Errors as those of end_jobs: LK001, the claim is
 -- lost; LK002, the job is to be stopped (after a step outside of a transaction, whose work is done, that is
 -- told by the next one).

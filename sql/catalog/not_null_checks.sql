@@ -5,5 +5,5 @@ SELECT a.attname AS name
   JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
  WHERE k.conrelid = $1::pg_catalog.oid AND k.contype = 'c' AND k.convalidated
    AND pg_catalog.array_length(k.conkey, 1) = 1
-   AND pg_catalog.pg_get_constraintdef(k.oid) LIKE '%IS NOT NULL%'
-   AND pg_catalog.pg_get_constraintdef(k.oid) NOT LIKE '% OR %';
+   AND pg_catalog.pg_get_constraintdef(k.oid)
+       = 'CHECK ((' || pg_catalog.quote_ident(a.attname) || ' IS NOT NULL))';

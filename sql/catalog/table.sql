@@ -1,7 +1,10 @@
 -- One row: the table or index named $1 (text, quoted); none when it does not exist.
 -- Locks nothing. Caller: catalog/reader.
 SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind, c.oid AS oid,
-       pg_catalog.pg_total_relation_size(c.oid) AS bytes, c.reltuples AS rows,
+       CASE WHEN c.relkind IN ('p', 'I')
+            THEN (SELECT coalesce(sum(pg_catalog.pg_total_relation_size(t.relid)), 0)
+                    FROM pg_catalog.pg_partition_tree(c.oid) AS t)
+            ELSE pg_catalog.pg_total_relation_size(c.oid) END::bigint AS bytes, c.reltuples AS rows,
        EXISTS (SELECT FROM pg_catalog.pg_constraint AS k WHERE k.conindid = c.oid
                   AND k.contype IN ('p', 'u', 'x')) AS of_constraint,
        EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = c.oid) AS has_children

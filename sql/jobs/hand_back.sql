@@ -7,7 +7,9 @@ WITH back AS (
            outside_pid = NULL, tries = j.tries + CASE WHEN $4::boolean THEN 1 ELSE 0 END,
            retry_at = CASE WHEN $3::bigint > 0 THEN pg_catalog.clock_timestamp()
                            + pg_catalog.make_interval(secs => $3::bigint / 1000.0) END,
-           error = coalesce($5::jsonb, j.error)
+           error = CASE WHEN j.state = 'rolling back'
+                        THEN j.error || pg_catalog.jsonb_build_object('undo', $5::jsonb->>'message')
+                        ELSE coalesce($5::jsonb, j.error) END
      WHERE j.id = $1::bigint AND j.epoch = $2::bigint AND j.state IN ('running', 'rolling back')
     RETURNING j.id, j.pool)
 SELECT b.id, lockkeeper.lower_floor(ARRAY[b.id]) AS lowered,

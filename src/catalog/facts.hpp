@@ -14,6 +14,7 @@ struct Column {
   std::string type;  ///< base type name as format_type shows it without modifier: "numeric"
   int type_modifier = -1;
   bool not_null = false;
+  bool composite = false;  ///< IS NOT NULL looks into its fields
 };
 
 struct Table {
@@ -29,9 +30,10 @@ struct Table {
   /// Columns that a valid CHECK proves to be not null (SET NOT NULL then needs no scan, since 12).
   std::vector<std::string> proven_not_null;
   std::vector<std::string> referenced_by;  ///< tables with a foreign key to this one
-  /// Names of constraints and relations in its schema that begin as the server would begin the name
-  /// of a new one of this table.
-  std::vector<std::string> taken;
+  /// Names in its schema that begin as the server would begin the name of a new one of this table,
+  /// and those of all its constraints.
+  std::vector<std::string> taken_relations;
+  std::vector<std::string> taken_constraints;
 };
 
 /// What to read.

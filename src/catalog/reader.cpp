@@ -19,13 +19,14 @@ Table read_table(pg::Session& session, const pg::Row& row) {
   for (const auto column : session.run(sql::catalog_columns, oid))
     table.columns.push_back({column.text("name"), column.text("type"),
                              static_cast<int>(column.integer("type_modifier")),
-                             column.boolean("not_null")});
+                             column.boolean("not_null"), column.boolean("composite")});
   for (const auto check : session.run(sql::catalog_not_null_checks, oid))
     table.proven_not_null.push_back(check.text("name"));
   for (const auto other : session.run(sql::catalog_referenced_by, oid))
     table.referenced_by.push_back(other.text("name"));
   for (const auto other : session.run(sql::catalog_taken, oid))
-    table.taken.push_back(other.text("name"));
+    (other.boolean("relation") ? table.taken_relations : table.taken_constraints)
+        .push_back(other.text("name"));
   return table;
 }
 

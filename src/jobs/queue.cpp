@@ -126,6 +126,10 @@ Claimed claimed(pg::Session& session) {
   return claimed;
 }
 
+void go_on(pg::Session& session, const Claim& claim) {
+  session.run(sql::jobs_go_on, pg::Params::of(claim.job, claim.epoch));
+}
+
 bool end_paused(pg::Session& session, const Claim& claim) {
   return !session.run(sql::jobs_end_paused, pg::Params::of(claim.job, claim.epoch)).empty();
 }

@@ -83,6 +83,9 @@ Claimed claimed(pg::Session& session);
 /// transaction, which must have begun with this. False: the claim is lost.
 bool fail(pg::Session& session, const Claim& claim, const Report& error);
 
+/// The job is in the middle of something that has no way back: whoever wanted it stopped is late.
+void go_on(pg::Session& session, const Claim& claim);
+
 /// A job that somebody paused has stopped: it keeps its place, without a claim. False: nobody
 /// paused it, or the claim is lost.
 bool end_paused(pg::Session& session, const Claim& claim);

@@ -21,6 +21,8 @@ Json json_of(const plan::Step& step) {
           {"table", step.table},
           {"schema_state", step.schema_state},
           {"says", step.says},
+          {"target", step.target},
+          {"target_oid", step.target_oid},
           {"locks", std::move(locks)}};
 }
 
@@ -33,6 +35,8 @@ plan::Step step_of(const Json& json) {
   step.table = json.at("table").get<std::string>();
   step.schema_state = json.at("schema_state").get<std::string>();
   step.says = json.at("says").get<std::string>();
+  step.target = json.at("target").get<std::string>();
+  step.target_oid = json.at("target_oid").get<std::string>();
   for (const auto& lock : json.at("locks"))
     step.locks.push_back({{},
                           lock.at("object").get<std::string>(),
@@ -48,7 +52,8 @@ plan::Step step_of(const Json& json) {
 bool keep_plan(pg::Session& session, const Claim& claim, const plan::Plan& plan) {
   Json steps = Json::array();
   for (const auto& step : plan.steps) steps.push_back(json_of(step));
-  return session.run(sql::jobs_keep_plan, pg::Params::of(claim.job, claim.epoch, steps.dump()))
+  const auto text = steps.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return session.run(sql::jobs_keep_plan, pg::Params::of(claim.job, claim.epoch, text))
       .front()
       .boolean("held");
 }
@@ -69,9 +74,22 @@ std::string steps_for_history(const std::vector<StoredStep>& steps) {
   return all.dump();
 }
 
+std::string same_target_text(const StoredStep& step) {
+  if (step.step.target_oid.empty()) return {};
+  return "SELECT lockkeeper.same_target(" + step.step.target_oid + ", " +
+         pg::quote_literal(step.step.target) + ");";
+}
+
 std::string end_step_text(const Claim& claim, const StoredStep& step) {
-  return "SELECT lockkeeper.end_step(" + claim.job.str() + ", " + claim.epoch.str() + ", " +
-         std::to_string(step.seq) + ", " + pg::quote_literal(step.step.schema_state) + ")";
+  return same_target_text(step) + "SELECT lockkeeper.end_step(" + claim.job.str() + ", " +
+         claim.epoch.str() + ", " + std::to_string(step.seq) + ", " +
+         pg::quote_literal(step.step.schema_state) + ")";
+}
+
+std::string target_now(pg::Session& session, const StoredStep& step) {
+  if (step.step.target_oid.empty()) return step.step.target;
+  const auto rows = session.run(sql::jobs_target_now, pg::Params::of(step.step.target_oid));
+  return rows.empty() ? std::string() : rows.front().text("name");
 }
 
 bool begin_rollback(pg::Session& session, const Claim& claim, const Report& reason) {

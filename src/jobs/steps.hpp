@@ -27,6 +27,12 @@ std::vector<StoredStep> steps(pg::Session& session, JobId job);
 /// What has been done, for history.
 std::string steps_for_history(const std::vector<StoredStep>& steps);
 
+/// Before the end of a step: fails when its table is not the one any more that the plan was made
+/// for.
+std::string same_target_text(const StoredStep& step);
+/// The name that the table of the plan has now, quoted; empty: it is gone.
+std::string target_now(pg::Session& session, const StoredStep& step);
+
 /// Sent in one message with COMMIT, in the transaction of the step (or after it, when the step
 /// cannot be in one). Its errors: not_ended().
 std::string end_step_text(const Claim& claim, const StoredStep& step);

@@ -395,11 +395,22 @@ class Changed {
 
 }  // namespace
 
+void AlterTable::qualify(const std::string& schema,
+                         const std::map<std::size_t, std::string>& targets) {
+  tree_->replaced.emplace_back(tree_->statement->relation->schemaname, schema);
+  for (const auto& [piece, target] : targets)
+    if (auto* constraint = tree_->constraint_of(piece);
+        constraint != nullptr && constraint->pktable != nullptr)
+      tree_->replaced.emplace_back(constraint->pktable->schemaname, target);
+}
+
 std::string AlterTable::text(const std::vector<Written>& wanted) const {
   std::vector<PgQuery__Node*> chosen;
   std::deque<Changed> changed;
   for (const auto& how : wanted) {
     chosen.push_back(tree_->nodes[how.piece]);
+    if (tree_->pieces[how.piece].part.kind == "add column")
+      tree_->nodes[how.piece]->alter_table_cmd->missing_ok = 0;
     changed.emplace_back(tree_->constraint_of(how.piece), how);
   }
   tree_->statement->cmds = chosen.data();
@@ -412,18 +423,50 @@ std::string AlterTable::text(const std::vector<Written>& wanted) const {
 
 namespace {
 
+// FigureColnameInternal of PostgreSQL's src/backend/parser/parse_target.c, for what an index may
+// have.
+std::string name_of_expression(const PgQuery__Node& node) {
+  switch (node.node_case) {
+    case PG_QUERY__NODE__NODE_COLUMN_REF:
+      return strings_of(node.column_ref->fields, node.column_ref->n_fields).back();
+    case PG_QUERY__NODE__NODE_FUNC_CALL:
+      return strings_of(node.func_call->funcname, node.func_call->n_funcname).back();
+    case PG_QUERY__NODE__NODE_COLLATE_CLAUSE:
+      return name_of_expression(*node.collate_clause->arg);
+    case PG_QUERY__NODE__NODE_TYPE_CAST: {
+      const auto inner = name_of_expression(*node.type_cast->arg);
+      const auto& type = *node.type_cast->type_name;
+      return inner.empty() ? strings_of(type.names, type.n_names).back() : inner;
+    }
+    case PG_QUERY__NODE__NODE_COALESCE_EXPR:
+      return "coalesce";
+    case PG_QUERY__NODE__NODE_MIN_MAX_EXPR:
+      return node.min_max_expr->op == PG_QUERY__MIN_MAX_OP__IS_GREATEST ? "greatest" : "least";
+    case PG_QUERY__NODE__NODE_CASE_EXPR: {
+      const auto* otherwise = node.case_expr->defresult;
+      const auto inner = otherwise == nullptr ? "" : name_of_expression(*otherwise);
+      return inner.empty() ? "case" : inner;
+    }
+    case PG_QUERY__NODE__NODE_A_ARRAY_EXPR:
+      return "array";
+    case PG_QUERY__NODE__NODE_ROW_EXPR:
+      return "row";
+    case PG_QUERY__NODE__NODE_A_EXPR:
+      return node.a_expr->kind == PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF ? "nullif" : "";
+    default:
+      return {};
+  }
+}
+
 // ChooseIndexColumnNames of PostgreSQL's src/backend/commands/indexcmds.c.
 std::vector<std::string> names_of_columns(const PgQuery__IndexStmt& index) {
   std::vector<std::string> names;
   const auto add = [&](PgQuery__Node** elements, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
       const auto& element = *elements[i]->index_elem;
-      std::string base = empty(element.name) ? "expr" : element.name;
-      // FigureIndexColname, of which this knows the usual case.
-      if (element.expr != nullptr && element.expr->node_case == PG_QUERY__NODE__NODE_FUNC_CALL) {
-        const auto& call = *element.expr->func_call;
-        base = strings_of(call.funcname, call.n_funcname).back();
-      }
+      std::string base = empty(element.name) ? "" : element.name;
+      if (element.expr != nullptr) base = name_of_expression(*element.expr);
+      if (base.empty()) base = "expr";
       std::string name = base;
       for (int n = 1; std::find(names.begin(), names.end(), name) != names.end(); ++n)
         name = base + std::to_string(n);
@@ -437,8 +480,27 @@ std::vector<std::string> names_of_columns(const PgQuery__IndexStmt& index) {
 
 }  // namespace
 
+std::string index_signature(const std::string& text) {
+  const Message message(text);
+  const auto* statement = message.statement();
+  if (statement == nullptr || statement->node_case != PG_QUERY__NODE__NODE_INDEX_STMT) return {};
+  const auto& index = *statement->index_stmt;
+  std::string signature = index.unique != 0 ? "unique " : "";
+  signature += std::string(empty(index.access_method) ? "btree" : index.access_method) + " ";
+  for (std::size_t i = 0; i < index.n_index_params; ++i) {
+    const auto& element = *index.index_params[i]->index_elem;
+    const bool column =
+        element.expr == nullptr || element.expr->node_case == PG_QUERY__NODE__NODE_COLUMN_REF;
+    signature += i == 0 ? "" : ",";
+    signature += !column                   ? "()"
+                 : element.expr != nullptr ? name_of_expression(*element.expr)
+                                           : element.name;
+  }
+  return signature + (index.where_clause != nullptr ? " where" : "");
+}
+
 std::optional<ConcurrentIndex> concurrent_index(
-    const std::string& text,
+    const std::string& text, const std::string& schema,
     const std::function<std::string(const std::vector<std::string>& columns)>& name) {
   const Message message(text);
   auto* statement = message.statement();
@@ -452,6 +514,7 @@ std::optional<ConcurrentIndex> concurrent_index(
   if (!same_statement(text, message.sql())) return std::nullopt;
   if (made.name.empty()) made.name = name(names_of_columns(index));
   index.concurrent = 1;
+  const Replaced place(index.relation->schemaname, schema);
   const Replaced given(index.idxname, index_name(made.name));
   made.text = message.sql();
   return made;

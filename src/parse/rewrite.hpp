@@ -4,6 +4,7 @@
 // their own; an index statement as CONCURRENTLY. Pure: no server. One thread at a time.
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,7 +46,11 @@ class AlterTable {
   [[nodiscard]] const std::vector<AlterPiece>& pieces() const;
   /// "ONLY app.orders": the table as it was written, quoted where needed.
   [[nodiscard]] const std::string& table() const;
-  /// One ALTER TABLE with these pieces, in this order.
+  /// Writes the table, and the target of each foreign key in `targets` (by piece), with their
+  /// schemas.
+  void qualify(const std::string& schema, const std::map<std::size_t, std::string>& targets);
+  /// One ALTER TABLE with these pieces, in this order. A column is added only if it is not there
+  /// (an error otherwise, also of IF NOT EXISTS): only then is it ours to take back.
   [[nodiscard]] std::string text(const std::vector<Written>& wanted) const;
 
  private:
@@ -61,9 +66,13 @@ struct ConcurrentIndex {
   std::string name;
   std::string text;
 };
-/// Empty when the statement cannot be given back as it was.
+/// Empty when the statement cannot be given back as it was. `schema`: of the table.
 std::optional<ConcurrentIndex> concurrent_index(
-    const std::string& text,
+    const std::string& text, const std::string& schema,
     const std::function<std::string(const std::vector<std::string>& columns)>& name);
+
+/// What tells one index from another of the same name: "unique btree a,(),b where". Of a CREATE
+/// INDEX; empty: it is none. The same words as sql/workers/indexes.sql.
+std::string index_signature(const std::string& text);
 
 }  // namespace lockkeeper::parse

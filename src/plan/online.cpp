@@ -1,6 +1,7 @@
 #include "plan/online.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "parse/rewrite.hpp"
@@ -43,7 +44,8 @@ bool can_be_last(const std::string& kind) {
   return kKinds.count(kind) != 0;
 }
 
-Plan create_index(const parse::Unit& unit, const parse::ConcurrentIndex& index) {
+Plan create_index(const parse::Unit& unit, const catalog::Table& table,
+                  const parse::ConcurrentIndex& index) {
   const auto& part = unit.statements.front().parts.front();
   Plan plan;
   plan.action = unit.action;
@@ -51,8 +53,10 @@ Plan create_index(const parse::Unit& unit, const parse::ConcurrentIndex& index) 
   Step step;
   step.kind = StepKind::build_index;
   step.statements = {index.text};
-  step.table = quoted_name(part.relation);
+  step.table = quoted(table.schema) + "." + quoted(table.name);
   step.index = quoted(index.name);
+  step.target = step.table;
+  step.target_oid = table.oid;
   step.locks.push_back({"create index", quoted_name(part.relation),
                         LockMode::share_update_exclusive, false, true, ""});
   step.says = "builds the index beside reads and writes";
@@ -89,8 +93,14 @@ class Alter {
   }
 
   std::optional<Plan> plan() {
+    for (const auto& piece : alter_.pieces()) {
+      if (piece.part.kind == "drop constraint") dropped_.insert(piece.constraint);
+      if (piece.part.kind == "add column") added_.insert(piece.part.column);
+    }
     for (std::size_t i = 0; i < alter_.pieces().size(); ++i)
       if (!place(i)) return std::nullopt;
+    // A foreign key to a key that is still to be made.
+    if (makes_key_ && refers_to_itself_) return std::nullopt;
     if (!gains_ || clash()) return std::nullopt;
     return steps();
   }
@@ -102,6 +112,7 @@ class Alter {
   void prove_not_null(const std::string& column);
   [[nodiscard]] bool clash() const;
   [[nodiscard]] bool is_taken(const std::string& name) const;
+  [[nodiscard]] std::vector<std::string> taken_for(const std::string& what) const;
   [[nodiscard]] bool adds_instantly(const parse::AlterPiece& piece) const;
   std::string name_for(const parse::AlterPiece& piece, const std::string& what);
   std::optional<Plan> steps();
@@ -123,6 +134,9 @@ class Alter {
   std::vector<std::string> set_not_null_;
   std::vector<parse::Written> last_;
   std::vector<std::string> drop_helpers_;
+  std::set<std::string> dropped_;  ///< constraints that the statement drops
+  std::set<std::string> added_;    ///< columns that it adds
+  bool makes_key_ = false, refers_to_itself_ = false;
   std::vector<std::string> names_;  ///< given to constraints by us
 };
 
@@ -130,22 +144,44 @@ Step Alter::step(StepKind kind, LockMode mode, bool scans, const std::string& sa
   Step made;
   made.kind = kind;
   made.says = says;
+  made.target = quoted(table_.schema) + "." + quoted(table_.name);
+  made.target_oid = table_.oid;
   made.locks.push_back(
       {unit_.action, quoted(table_.schema) + "." + quoted(table_.name), mode, false, scans, ""});
   return made;
 }
 
 bool Alter::is_taken(const std::string& name) const {
-  return !name.empty() && std::count(table_.taken.begin(), table_.taken.end(), name) != 0;
+  const auto& taken = table_.taken_constraints;
+  return !name.empty() && dropped_.count(name) == 0 &&
+         std::count(taken.begin(), taken.end(), name) != 0;
+}
+
+// Names of keys are those of their indexes too.
+std::vector<std::string> Alter::taken_for(const std::string& what) const {
+  auto taken = table_.taken_constraints;
+  if (what == "key" || what == "pkey")
+    taken.insert(taken.end(), table_.taken_relations.begin(), table_.taken_relations.end());
+  taken.erase(std::remove_if(taken.begin(), taken.end(),
+                             [&](const auto& name) { return dropped_.count(name) != 0; }),
+              taken.end());
+  taken.insert(taken.end(), names_.begin(), names_.end());
+  return taken;
 }
 
 std::string Alter::name_for(const parse::AlterPiece& piece, const std::string& what) {
   if (!piece.constraint.empty()) return piece.constraint;
   auto columns = piece.columns;
+  columns.erase(std::remove_if(columns.begin(), columns.end(),
+                               [&](const auto& column) {
+                                 return column_of(table_, column) == nullptr &&
+                                        added_.count(column) == 0;
+                               }),
+                columns.end());
   if (what == "check" && columns.size() != 1) columns.clear();
   if (what == "key") columns.insert(columns.end(), piece.including.begin(), piece.including.end());
   if (what == "pkey") columns.clear();
-  names_.push_back(chosen_name(table_, columns, what, names_));
+  names_.push_back(chosen_name(table_.name, columns, what, taken_for(what)));
   return names_.back();
 }
 
@@ -158,7 +194,11 @@ bool Alter::adds_instantly(const parse::AlterPiece& piece) const {
 
 // CHECK (x IS NOT NULL) is enough for SET NOT NULL to look at no row (PostgreSQL 12 and later).
 void Alter::prove_not_null(const std::string& column) {
-  names_.push_back("lockkeeper_not_null_" + std::to_string(helpers_.size() + 1));
+  const auto taken = taken_for("check");
+  std::string name;
+  for (int n = 1; name.empty() || std::count(taken.begin(), taken.end(), name) != 0; ++n)
+    name = "lockkeeper_not_null_" + std::to_string(n);
+  names_.push_back(name);
   const std::string helper = quoted(names_.back());
   helpers_.push_back("ALTER TABLE " + name_ + " ADD CONSTRAINT " + helper + " CHECK (" +
                      quoted(column) + " IS NOT NULL) NOT VALID");
@@ -176,11 +216,16 @@ bool Alter::place_unique(std::size_t i) {
     last_.push_back({i, {}, false, {}});
     return !primary;
   }
+  makes_key_ = true;
   const std::string name = name_for(piece, primary ? "pkey" : "key");
+  // In the place of one that is dropped: the index takes its name only when that is free.
+  const bool replaces = dropped_.count(name) != 0;
+  const std::string index =
+      replaces ? chosen_name(table_.name, {"lockkeeper"}, "key", table_.taken_relations) : name;
   if (primary) {
     for (const auto& column : piece.columns) {
       const auto* known = column_of(table_, column);
-      if (known == nullptr) return false;
+      if (known == nullptr || known->composite) return false;
       if (known->not_null) continue;
       if (!proven(table_, column)) prove_not_null(column);
       set_not_null_.push_back(column);
@@ -188,7 +233,7 @@ bool Alter::place_unique(std::size_t i) {
   }
   Step build = step(StepKind::build_index, LockMode::share_update_exclusive, true,
                     "builds the unique index beside reads and writes");
-  build.index = quoted(name);
+  build.index = quoted(index);
   build.table = quoted(table_.schema) + "." + quoted(table_.name);
   build.statements = {"CREATE UNIQUE INDEX CONCURRENTLY " + build.index + " ON " + build.table +
                       " (" + list(piece.columns) + ")" +
@@ -197,7 +242,7 @@ bool Alter::place_unique(std::size_t i) {
   build.undo = {"DROP INDEX CONCURRENTLY IF EXISTS " + quoted(table_.schema) + "." + build.index};
   build.schema_state = "write reorganization";
   builds_.push_back(std::move(build));
-  last_.push_back({i, name, false, name});
+  last_.push_back({i, name, false, index});
   gains_ = true;
   return true;
 }
@@ -213,6 +258,7 @@ bool Alter::place_constraint(std::size_t i) {
     // better.
     const auto* target = find(facts_, piece.part.others.front());
     if (target == nullptr || table_.kind != "r" || target->kind != "r") return false;
+    refers_to_itself_ = refers_to_itself_ || target->oid == table_.oid;
     first_locks_.push_back({"add constraint", quoted_name(piece.part.others.front()),
                             LockMode::share_row_exclusive, false, false, ""});
     proof_locks_.push_back({"validate constraint", quoted_name(piece.part.others.front()),
@@ -220,9 +266,12 @@ bool Alter::place_constraint(std::size_t i) {
   }
   if (piece.part.not_valid) {
     first_.push_back({i, {}, false, {}});
-    return !piece.constraint.empty();
+    first_undo_.push_back("ALTER TABLE IF EXISTS " + name_ + " DROP CONSTRAINT IF EXISTS " +
+                          quoted(piece.constraint));
+    return !piece.constraint.empty() && dropped_.count(piece.constraint) == 0;
   }
   const std::string name = name_for(piece, type == "check" ? "check" : "fkey");
+  if (dropped_.count(name) != 0) return false;
   first_.push_back({i, name, true, {}});
   first_undo_.push_back("ALTER TABLE IF EXISTS " + name_ + " DROP CONSTRAINT IF EXISTS " +
                         quoted(name));
@@ -237,7 +286,7 @@ bool Alter::place(std::size_t i) {
   if (part.kind == "add constraint") return place_constraint(i);
   if (part.kind == "set not null") {
     const auto* column = column_of(table_, part.column);
-    if (column == nullptr) return false;
+    if (column == nullptr || column->composite) return false;
     if (!column->not_null && !proven(table_, part.column)) prove_not_null(part.column);
     set_not_null_.push_back(part.column);
     return true;
@@ -325,6 +374,14 @@ std::optional<Plan> Alter::steps() {
   return plan;
 }
 
+// A cut in the middle of a character of several bytes takes all of it.
+void drop_half_character(std::string& cut, const std::string& whole) {
+  const auto continues = [&](std::size_t at) {
+    return at < whole.size() && (static_cast<unsigned char>(whole[at]) & 0xC0U) == 0x80U;
+  };
+  while (!cut.empty() && continues(cut.size())) cut.pop_back();
+}
+
 bool is_large(const parse::Unit& unit, const catalog::Facts& facts) {
   for (const auto& part : unit.statements.front().parts) {
     const auto* table = find(facts, part.relation);
@@ -339,12 +396,12 @@ bool is_large(const parse::Unit& unit, const catalog::Facts& facts) {
 
 }  // namespace
 
-std::string chosen_name(const catalog::Table& table, const std::vector<std::string>& columns,
-                        const std::string& what, const std::vector<std::string>& also_taken) {
+std::string chosen_name(const std::string& table, const std::vector<std::string>& columns,
+                        const std::string& what, const std::vector<std::string>& taken) {
   std::string middle;
   for (const auto& column : columns) middle += (middle.empty() ? "" : "_") + column;
   for (int pass = 0;; ++pass) {
-    std::string first = table.name;
+    std::string first = table;
     std::string second = middle;
     const std::string end = "_" + what + (pass == 0 ? "" : std::to_string(pass));
     // Names have 63 bytes at most: the longer part loses its end.
@@ -352,11 +409,10 @@ std::string chosen_name(const catalog::Table& table, const std::vector<std::stri
       return first.size() + (second.empty() ? 0 : 1 + second.size()) + end.size();
     };
     while (length() > 63) (first.size() > second.size() ? first : second).pop_back();
+    drop_half_character(first, table);
+    drop_half_character(second, middle);
     const std::string name = first + (second.empty() ? "" : "_" + second) + end;
-    const auto taken = [&](const std::vector<std::string>& names) {
-      return std::count(names.begin(), names.end(), name) != 0;
-    };
-    if (!taken(table.taken) && !taken(also_taken)) return name;
+    if (std::count(taken.begin(), taken.end(), name) == 0) return name;
   }
 }
 
@@ -385,13 +441,20 @@ std::optional<Plan> online(const parse::Unit& unit, const catalog::Facts& facts)
   if (part.kind == "create index") {
     if (table->kind != "r" && table->kind != "m") return std::nullopt;
     const auto index =
-        parse::concurrent_index(statement.text, [&](const std::vector<std::string>& columns) {
-          return chosen_name(*table, columns, "idx", {});
+        parse::concurrent_index(statement.text, table->schema, [&](const auto& columns) {
+          return chosen_name(table->name, columns, "idx", table->taken_relations);
         });
-    return index ? std::optional(create_index(unit, *index)) : std::nullopt;
+    return index ? std::optional(create_index(unit, *table, *index)) : std::nullopt;
   }
-  const auto alter = parse::AlterTable::of(statement.text);
+  // What is inherited is merged with what the children have, by rules of its own.
+  if (table->kind == "r" && table->has_children) return std::nullopt;
+  auto alter = parse::AlterTable::of(statement.text);
   if (!alter) return std::nullopt;
+  std::map<std::size_t, std::string> targets;
+  for (std::size_t i = 0; i < alter->pieces().size(); ++i)
+    for (const auto& other : alter->pieces()[i].part.others)
+      if (const auto* target = find(facts, other)) targets[i] = target->schema;
+  alter->qualify(table->schema, targets);
   return Alter(unit, *alter, *table, facts).plan();
 }
 

@@ -24,9 +24,9 @@ bool may_be_online(const parse::Unit& unit);
 /// nothing better is known for it.
 std::optional<Plan> online(const parse::Unit& unit, const catalog::Facts& facts);
 
-/// The name that the server would give: table, columns and what it is, with a number if it is
-/// taken. (ChooseConstraintName, ChooseIndexName of PostgreSQL's src/backend.)
-std::string chosen_name(const catalog::Table& table, const std::vector<std::string>& columns,
-                        const std::string& what, const std::vector<std::string>& also_taken);
+/// The name that the server would give: table, columns and what it is, with a number if it is in
+/// `taken`. (ChooseConstraintName, ChooseIndexName, makeObjectName of PostgreSQL's src/backend.)
+std::string chosen_name(const std::string& table, const std::vector<std::string>& columns,
+                        const std::string& what, const std::vector<std::string>& taken);
 
 }  // namespace lockkeeper::plan

@@ -57,7 +57,9 @@ struct Step {
   std::vector<std::string> undo;
   /// Of the object that is changed, after the step (F1 paper section 4; TiDB's SchemaState).
   std::string schema_state = "public";
-  std::string says;  ///< one sentence for people
+  std::string says;        ///< one sentence for people
+  std::string target_oid;  ///< the table that all steps of a job change; empty: none in particular
+  std::string target;      ///< its name when the plan was made, quoted, with schema; in `undo` too
   std::string
       index;  ///< build_index: the index, quoted, without schema; empty: the server names it
   std::string table;  ///< build_index: its table

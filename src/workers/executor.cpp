@@ -159,6 +159,14 @@ Work Executor::run_one(const jobs::Job& job) {
   } catch (const InputError& error) {
     // Not from our parser: somebody called enqueue by hand.
     end_cancelled(job, error.report());
+  } catch (const std::exception& error) {
+    // A bug of ours costs the job, not its worker.
+    log::error("job failed in the worker",
+               {{"job", job.claim.job.str()}, {"reason", error.what()}});
+    Report report;
+    report.sqlstate = "XX000";
+    report.message = error.what();
+    end_cancelled(job, report);
   }
   return {};
 }
@@ -321,7 +329,18 @@ void Executor::do_outside(const jobs::Job& job, const std::string& statement, in
     session->statement(statement);
   } catch (const Error& error) {
     if (session->broken()) throw Error(Retry::same_session, error.report(), "outside");
-    if (!outside.clean_up(*session, before)) throw;
+    if (outside.no_way_back(*session)) {
+      jobs::go_on(session_, job.claim);
+      session->statement(statement);
+      return;
+    }
+    // What has our name is somebody else's, who was quicker: it is not ours to take back.
+    if (error.sqlstate() == "42P07")
+      jobs::begin_outside(session_, job.claim, to_string(outside.step().kind), statement,
+                          outside.look(*session), session->backend_pid(), seq);
+    else if (outside.clean_up(*session, before))
+      return;
+    throw;
   }
 }
 

@@ -101,7 +101,9 @@ class Executor {
                 const std::vector<std::string>& statements, const std::string& end);
   /// Takes back what the job has done. False: it is not this session's to end any more.
   bool undo(const jobs::Job& job, const Report& reason);
-  void undo_outside(const jobs::Job& job, const jobs::StoredStep& step);
+  std::vector<std::string> undo_now(const jobs::StoredStep& step);
+  /// False: it has no way back.
+  bool undo_outside(const jobs::Job& job, const jobs::StoredStep& step);
   std::unique_ptr<pg::Session> dressed_session(const jobs::Job& job);
   void finish_alone(const jobs::Job& job, const std::string& steps);
   /// Looks who holds locks in the way. Throws Error (55P03, query "look") when one of them has been
@@ -112,6 +114,7 @@ class Executor {
   [[nodiscard]] std::vector<plan::TableLock> locks_of(const jobs::Job& job) const;
   void settle_failure(const jobs::Job& job, const Error& error);
   bool hand_back(const jobs::Job& job, const Error& error);
+  void name_column(const jobs::Job& job, Report& report) const;
   [[nodiscard]] Report explained(const jobs::Job& job, const Error& error) const;
   bool may_retry(const jobs::Job& job, const Error& error) const;
   void stop_as_asked(const jobs::Job& job);

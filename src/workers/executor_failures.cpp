@@ -45,9 +45,29 @@ bool wants_outside(const Error& error) {
 
 }  // namespace
 
+// A helper of ours was violated: say it as SET NOT NULL itself would.
+void Executor::name_column(const jobs::Job& job, Report& report) const {
+  if (report.sqlstate != "23514" ||
+      report.message.find("lockkeeper_not_null_") == std::string::npos)
+    return;
+  for (const auto& step : jobs::steps(session_, job.claim.job))
+    for (const auto& statement : step.step.statements) {
+      const auto helper = statement.find("\"lockkeeper_not_null_");
+      const auto check = statement.find(" CHECK (", helper);
+      const auto end = statement.find(" IS NOT NULL)", check);
+      if (helper == std::string::npos || end == std::string::npos) continue;
+      const auto name = statement.substr(helper, check - helper);
+      if (report.message.find(name) == std::string::npos) continue;
+      report.sqlstate = "23502";
+      report.message = "column " + statement.substr(check + 8, end - check - 8) + " of relation " +
+                       step.step.target + " contains null values";
+    }
+}
+
 // The worker may not act as the role that submitted the job: say what would mend it.
 Report Executor::explained(const jobs::Job& job, const Error& error) const {
   Report report = error.report();
+  name_column(job, report);
   const bool no_member = error.query() == "script" && report.hint.empty() &&
                          job.role != own_.login &&
                          report.message.find("set role") != std::string::npos;
@@ -197,7 +217,7 @@ void Executor::end_cancelled(const jobs::Job& job, const Report& report) {
         "could not be taken back yet",
         {{"job", job.claim.job.str()}, {"sqlstate", error.sqlstate()}, {"reason", error.what()}});
     // It had not begun to go back: whoever called settles that.
-    if (!jobs::hand_back(session_, job.claim, delay, true, std::nullopt)) throw;
+    if (!jobs::hand_back(session_, job.claim, delay, true, error.report())) throw;
     hooks_.retry_after(delay);
     return;
   }
@@ -222,8 +242,12 @@ bool Executor::clean_up_cancelled(const jobs::Job& job) {
   const auto session = dressed_session(job);
   JobSession dressed(*session, own_, job, settings_.long_lock_timeout);
   dressed.dress_session();
-  return Outside(session_, job, unit)
-      .clean_up(*session, jobs::before_outside(session_, job.claim.job));
+  const Outside outside(session_, job, unit);
+  if (outside.no_way_back(*session)) {
+    session->statement(outside.statement());
+    return true;
+  }
+  return outside.clean_up(*session, jobs::before_outside(session_, job.claim.job));
 }
 
 }  // namespace lockkeeper::workers

@@ -36,6 +36,7 @@ std::vector<jobs::StoredStep> Executor::steps_of(const jobs::Job& job) {
   log::info("plan kept", {{"job", job.claim.job.str()},
                           {"action", job.action},
                           {"steps", std::to_string(plan->steps.size())}});
+  testpoint::reach("plan_kept");
   return jobs::steps(session_, job.claim.job);
 }
 
@@ -45,8 +46,9 @@ void Executor::run_steps(const jobs::Job& job, const std::vector<jobs::StoredSte
     const bool last = &step == &steps.back();
     const std::string history = last ? jobs::steps_for_history(steps) : std::string();
     if (step.step.kind == plan::StepKind::transaction) {
-      const std::string end = last ? jobs::end_well_text({job}, history, identity_, 0)
-                                   : jobs::end_step_text(job.claim, step);
+      const std::string end =
+          last ? jobs::same_target_text(step) + jobs::end_well_text({job}, history, identity_, 0)
+               : jobs::end_step_text(job.claim, step);
       const bool foreign = run_step(job, step, step.step.statements, end);
       if (last) ended({job}, "synced", jobs::claimed(session_).made_ready);
       if (!foreign) continue;
@@ -95,10 +97,14 @@ bool Executor::undo(const jobs::Job& job, const Report& reason) {
     testpoint::reach("before_undo");
     const std::string end = jobs::undo_step_text(job.claim, *step);
     if (step->step.kind == plan::StepKind::transaction) {
-      foreign = run_step(job, *step, step->step.undo, end) || foreign;
-    } else {
-      undo_outside(job, *step);
+      foreign = run_step(job, *step, undo_now(*step), end) || foreign;
+    } else if (undo_outside(job, *step)) {
       pg::Transaction(session_).commit(end);
+    } else {
+      // There is no way back from here, only forward.
+      jobs::go_on(session_, job.claim);
+      run_steps(job, jobs::steps(session_, job.claim.job));
+      return false;
     }
     if (foreign) break;
   }
@@ -108,14 +114,31 @@ bool Executor::undo(const jobs::Job& job, const Report& reason) {
   return false;
 }
 
+// By the name that the table has now.
+std::vector<std::string> Executor::undo_now(const jobs::StoredStep& step) {
+  const auto now = jobs::target_now(session_, step);
+  std::vector<std::string> statements;
+  if (now.empty() && !step.step.target_oid.empty()) return statements;
+  for (auto statement : step.step.undo) {
+    const auto at = statement.find(step.step.target);
+    if (!now.empty() && at != std::string::npos)
+      statement.replace(at, step.step.target.size(), now);
+    statements.push_back(std::move(statement));
+  }
+  return statements;
+}
+
 // What it left is told from what was there before: nothing else is touched.
-void Executor::undo_outside(const jobs::Job& job, const jobs::StoredStep& step) {
+bool Executor::undo_outside(const jobs::Job& job, const jobs::StoredStep& step) {
   const auto unit = parse::parse_one(step.step.statements.front());
   const auto session = dressed_session(job);
   JobSession dressed(*session, own_, job, settings_.long_lock_timeout);
   dressed.dress_session();
-  Outside(session_, job, unit)
-      .take_back(*session, jobs::before_outside(session_, job.claim.job, step.seq));
+  const Outside outside(session_, job, unit);
+  const auto before = jobs::before_outside(session_, job.claim.job, step.seq);
+  if (outside.no_way_back(*session)) return false;
+  outside.take_back(*session, before, jobs::target_now(session_, step));
+  return true;
 }
 
 }  // namespace lockkeeper::workers

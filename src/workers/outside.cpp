@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/log.hpp"
+#include "parse/rewrite.hpp"
 #include "plan/planner.hpp"
 #include "sql/queries.hpp"
 
@@ -47,14 +48,16 @@ std::string Outside::look(pg::Session& dressed) const {
   return before.dump();
 }
 
-bool Outside::drop_new(pg::Session& dressed, const std::string& before, Drop which,
-                       bool* built) const {
+bool Outside::drop_new(pg::Session& dressed, const std::string& before, Drop which, bool* built,
+                       const std::string& table) const {
   const Json known = Json::parse(before.empty() ? "{}" : before).value("indexes", Json::array());
   bool dropped = false;
-  for (const auto row : dressed.run(sql::workers_indexes, pg::Params::of(step_.table))) {
+  const auto signature = parse::index_signature(statement());
+  for (const auto row : dressed.run(sql::workers_indexes, pg::Params::of(table))) {
     if (std::find(known.begin(), known.end(), row.integer("oid")) != known.end()) continue;
     // Somebody else's new index on the same table is none of ours.
     if (!step_.index.empty() && row.text("quoted") != step_.index) continue;
+    if (row.text("signature") != signature) continue;
     if (row.boolean("valid") && which == Drop::invalid) {
       if (built != nullptr) *built = true;
       continue;
@@ -70,7 +73,7 @@ bool Outside::drop_new(pg::Session& dressed, const std::string& before, Drop whi
 bool Outside::settle(pg::Session& dressed, const std::string& before) const {
   if (step_.kind == plan::StepKind::build_index) {
     bool built = false;
-    drop_new(dressed, before, Drop::invalid, &built);
+    drop_new(dressed, before, Drop::invalid, &built, step_.table);
     return built;
   }
   if (unit_.action == "drop index") {
@@ -110,14 +113,24 @@ bool Outside::finish_detach(pg::Session& dressed) const {
   return true;
 }
 
-void Outside::take_back(pg::Session& dressed, const std::string& before) const {
+bool Outside::no_way_back(pg::Session& dressed) const {
+  if (unit_.action != "drop index") return false;
+  const auto& part = unit_.statements.front().parts.front();
+  return !dressed.run(sql::workers_invalid_index, pg::Params::of(parse::quoted_name(part.relation)))
+              .empty();
+}
+
+void Outside::take_back(pg::Session& dressed, const std::string& before,
+                        const std::string& table) const {
   // Without a name it cannot be told from an index that somebody else has made meanwhile.
   if (step_.kind == plan::StepKind::build_index && !before.empty())
-    drop_new(dressed, before, step_.index.empty() ? Drop::invalid : Drop::all, nullptr);
+    drop_new(dressed, before, step_.index.empty() ? Drop::invalid : Drop::all, nullptr,
+             table.empty() ? step_.table : table);
 }
 
 bool Outside::clean_up(pg::Session& dressed, const std::string& before) const {
-  if (step_.kind == plan::StepKind::build_index) drop_new(dressed, before, Drop::invalid, nullptr);
+  if (step_.kind == plan::StepKind::build_index)
+    drop_new(dressed, before, Drop::invalid, nullptr, step_.table);
   if (unit_.action == "reindex") drop_reindex_leftovers(dressed, before);
   return unit_.action == "detach partition" && finish_detach(dressed);
 }

@@ -33,7 +33,10 @@ class Outside {
   bool clean_up(pg::Session& dressed, const std::string& before) const;
 
   /// Removes also what was brought to its end: the index that `before` does not know.
-  void take_back(pg::Session& dressed, const std::string& before) const;
+  /// `table`: its name now; empty: the name of the statement.
+  void take_back(pg::Session& dressed, const std::string& before, const std::string& table) const;
+  /// Begun, and only to be brought to its end: an index that is being dropped is invalid for good.
+  bool no_way_back(pg::Session& dressed) const;
 
   [[nodiscard]] const plan::Step& step() const { return step_; }
   [[nodiscard]] const std::string& statement() const { return unit_.statements.front().text; }
@@ -42,7 +45,8 @@ class Outside {
   void drop_reindex_leftovers(pg::Session& dressed, const std::string& before) const;
   bool finish_detach(pg::Session& dressed) const;
   enum class Drop { invalid, all };
-  bool drop_new(pg::Session& dressed, const std::string& before, Drop which, bool* built) const;
+  bool drop_new(pg::Session& dressed, const std::string& before, Drop which, bool* built,
+                const std::string& table) const;
   pg::Session& queue_;
   const jobs::Job& job_;
   parse::Unit unit_;

@@ -19,13 +19,19 @@ catalog::Table table(const std::string& schema, const std::string& name, const s
   made.name = name;
   made.kind = kind;
   made.bytes = bytes;
-  made.columns = {
-      {"id", "integer", -1, false},     {"key", "integer", -1, true},
-      {"a", "integer", -1, false},      {"b", "integer", -1, false},
-      {"Mixed", "text", -1, false},     {"v", "character varying", 54, false},
-      {"proven", "integer", -1, false}, {"ts", "timestamp without time zone", -1, false}};
+  made.columns = {{"id", "integer", -1, false, false},
+                  {"key", "integer", -1, true, false},
+                  {"a", "integer", -1, false, false},
+                  {"b", "integer", -1, false, false},
+                  {"Mixed", "text", -1, false, false},
+                  {"v", "character varying", 54, false, false},
+                  {"proven", "integer", -1, false, false},
+                  {"pair", "pair", -1, false, true},
+                  {"ts", "timestamp without time zone", -1, false, false}};
   made.proven_not_null = {"proven"};
-  made.taken = {name, name + "_taken", name + "_b_key", name + "_a_check"};
+  made.oid = schema + name;
+  made.taken_relations = {name, name + "_b_key"};
+  made.taken_constraints = {name + "_taken", name + "_b_key", name + "_a_check"};
   return made;
 }
 
@@ -35,6 +41,8 @@ catalog::Facts facts() {
   known.server_version = 150000;
   known.tables["\"big\""] = table("public", "big", "r", kLarge);
   known.tables["\"app\".\"Big One\""] = table("app", "Big One", "r", kLarge);
+  known.tables["\"heir\""] = table("public", "heir", "r", kLarge);
+  known.tables["\"heir\""].has_children = true;
   known.tables["\"parted\""] = table("public", "parted", "p", kLarge);
   known.tables["\"mv\""] = table("public", "mv", "m", kLarge);
   known.tables["\"small\""] = table("public", "small", "r", 8192);

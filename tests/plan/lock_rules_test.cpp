@@ -13,10 +13,10 @@ catalog::Facts facts() {
   facts.server_version = 150000;
   catalog::Table t;
   t.name = "t";
-  t.columns = {{"i", "integer", -1, false},
-               {"v", "character varying", 54, false},
-               {"n", "numeric", ((10 << 16) | 2) + 4, false},
-               {"x", "text", -1, false}};
+  t.columns = {{"i", "integer", -1, false, false},
+               {"v", "character varying", 54, false, false},
+               {"n", "numeric", ((10 << 16) | 2) + 4, false, false},
+               {"x", "text", -1, false, false}};
   t.proven_not_null = {"x"};
   t.referenced_by = {"child"};
   facts.tables["\"t\""] = t;

@@ -30,6 +30,8 @@ const Case kCases[] = {
     {"add_column",
      "ALTER TABLE big ADD COLUMN \"New One\" int DEFAULT 7 CHECK (\"New One\" > 0) REFERENCES "
      "target (id)"},
+    {"replace_key",
+     "ALTER TABLE big DROP CONSTRAINT big_id_txt_key, ADD UNIQUE (id, txt) DEFERRABLE"},
     {"several",
      "ALTER TABLE big ADD c int DEFAULT 5 CONSTRAINT positive CHECK (c > 0), ALTER b SET NOT NULL, "
      "ADD CONSTRAINT one UNIQUE (id) DEFERRABLE INITIALLY DEFERRED, ALTER txt SET DEFAULT 'x', "
@@ -49,7 +51,7 @@ class Online : public DatabaseTest {
         "99);"
         "CREATE TABLE big (id int, a int, b int, txt text);"
         "INSERT INTO big SELECT i, i, i % 100, repeat('x', 80) FROM generate_series(1, 12000) i;"
-        "CREATE INDEX there ON big (txt, id)");
+        "CREATE INDEX there ON big (txt, id); ALTER TABLE big ADD UNIQUE (id, txt)");
   }
   void start_over() {
     as_owner("DROP TABLE big, target");
@@ -105,7 +107,8 @@ class Online : public DatabaseTest {
   void expect_queue_empty() {
     for (const char* table : {"ddl_job", "ddl_job_footprint", "ddl_step"})
       EXPECT_EQ(value(std::string("SELECT count(*) FROM lockkeeper.") + table), "0") << table;
-    EXPECT_EQ(value("SELECT count(*) = max(version) FROM lockkeeper.ddl_schema_diff"), "true");
+    EXPECT_EQ(value("SELECT count(*) = coalesce(max(version), 0) FROM lockkeeper.ddl_schema_diff"),
+              "true");
   }
 };
 
@@ -276,7 +279,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(BadCase{"duplicate", "INSERT INTO big VALUES (1, 1, 1, '')",
                               "ALTER TABLE big ADD COLUMN c int, ADD UNIQUE (id)", "23505"},
                       BadCase{"null", "INSERT INTO big VALUES (-1, NULL, 1, '')",
-                              "ALTER TABLE big ADD PRIMARY KEY (id, a)", "23514"},
+                              "ALTER TABLE big ADD PRIMARY KEY (id, a)", "23502"},
                       BadCase{"check", "INSERT INTO big VALUES (-1, -1, 1, '')",
                               "ALTER TABLE big ADD CONSTRAINT c CHECK (a >= 0), ADD UNIQUE (id)",
                               "23514"},
@@ -284,7 +287,7 @@ INSTANTIATE_TEST_SUITE_P(
                               "ALTER TABLE big ADD FOREIGN KEY (b) REFERENCES target", "23503"},
                       BadCase{"name_taken",
                               "ALTER TABLE big ADD CONSTRAINT taken CHECK (id IS NOT NULL)",
-                              "ALTER TABLE big ADD CONSTRAINT taken UNIQUE (id)", "23505"},
+                              "ALTER TABLE big ADD CONSTRAINT taken UNIQUE (id)", "42710"},
                       BadCase{"index_taken", "CREATE INDEX taken ON target (id)",
                               "CREATE INDEX taken ON big (a)", "42P07"}),
     [](const auto& one) { return std::string(one.param.name); });
@@ -300,6 +303,153 @@ TEST_F(Online, a_column_that_is_there_is_not_taken_back) {
   EXPECT_EQ(end_of(job), "cancelled");
   EXPECT_EQ(error_of(job), "23505");
   EXPECT_EQ(rows(), content);
+}
+
+// Somebody else's hands on the table while the job is between two of its steps.
+class OnlineOthers : public Online {
+ protected:
+  void SetUp() override {
+    Online::SetUp();
+    make_tables();
+  }
+  void at(const std::string& point, const std::string& sql) {
+    testpoint::set_hook([this, point, sql](const std::string& name) {
+      if (name != point || done_.exchange(true)) return;
+      pg::Session(dsn(), "somebody").script(sql);
+    });
+  }
+  JobId paused_after_first_step(const std::string& sql) {
+    at("after_commit", "SELECT lockkeeper.steer('pause', '{\"all\": true}')");
+    start_workers(2);
+    const auto job = submit(sql);
+    await("SELECT state FROM lockkeeper.jobs", "paused");
+    return job;
+  }
+  std::atomic<bool> done_{false};
+};
+
+TEST_F(OnlineOthers, a_column_that_somebody_adds_meanwhile_is_his) {
+  at("plan_kept", "ALTER TABLE big ADD z int; UPDATE big SET z = -id");
+  start_workers(2);
+  const auto job = submit("ALTER TABLE big ADD COLUMN IF NOT EXISTS z int CHECK (z > 0)");
+  EXPECT_EQ(end_of(job), "cancelled");
+  EXPECT_EQ(error_of(job), "42701");
+  EXPECT_EQ(value("SELECT count(*) FROM big WHERE z = -id"), "12000");
+}
+
+TEST_F(OnlineOthers, what_was_done_is_taken_back_from_its_table_also_after_a_rename) {
+  const auto job = paused_after_first_step(
+      "ALTER TABLE big ADD COLUMN z int, ADD CHECK (a >= 0), ALTER b SET NOT NULL");
+  as_owner(
+      "ALTER TABLE big RENAME TO old; CREATE TABLE big AS SELECT id, a, b, txt, id AS z FROM old");
+  value("SELECT lockkeeper.cancel(" + job.str() + ")");
+  EXPECT_EQ(end_of(job), "rollback done");
+  EXPECT_EQ(value("SELECT count(*) FROM big WHERE z = id"), "12000");
+  EXPECT_EQ(
+      value(
+          "SELECT count(*) FROM pg_constraint WHERE conrelid = 'old'::regclass AND contype = 'c'"),
+      "0");
+  EXPECT_EQ(
+      value("SELECT count(*) FROM pg_attribute WHERE attrelid = 'old'::regclass AND attname = "
+            "'z'"),
+      "0");
+}
+
+TEST_F(OnlineOthers, a_table_that_took_the_name_meanwhile_is_not_changed) {
+  const auto job = paused_after_first_step("ALTER TABLE big ADD CONSTRAINT c CHECK (a >= 0)");
+  as_owner(
+      "ALTER TABLE big RENAME TO old; CREATE TABLE big (LIKE old); ALTER TABLE big ADD CONSTRAINT "
+      "c "
+      "CHECK (a <> 7) NOT VALID");
+  value("SELECT lockkeeper.resume(" + job.str() + ")");
+  EXPECT_EQ(end_of(job), "rollback done");
+  EXPECT_EQ(error_of(job), "55000");
+  EXPECT_EQ(
+      value("SELECT string_agg(conrelid::regclass || ' ' || conname || ' ' || convalidated, ',') "
+            "FROM pg_constraint WHERE contype = 'c' AND connamespace = 'public'::regnamespace"),
+      "big c false");
+}
+
+TEST_F(OnlineOthers, an_index_of_that_name_that_somebody_makes_meanwhile_is_his) {
+  for (const char* sql :
+       {"CREATE INDEX c1 ON big (a)", "ALTER TABLE big ADD CONSTRAINT c1 UNIQUE (id)"}) {
+    SCOPED_TRACE(sql);
+    done_ = false;
+    at("before_outside", "CREATE INDEX c1 ON big (b)");
+    start_workers(2);
+    const auto job = submit(sql);
+    EXPECT_NE(end_of(job), "synced");
+    EXPECT_EQ(error_of(job), "42P07");
+    stop_workers();
+    EXPECT_EQ(value("SELECT pg_get_indexdef('c1'::regclass)"),
+              "CREATE INDEX c1 ON public.big USING btree (b)");
+    as_owner("DROP INDEX c1");
+  }
+}
+
+TEST_F(OnlineOthers, another_index_of_that_name_is_not_adopted) {
+  for (const char* sql :
+       {"CREATE INDEX c1 ON big (a)", "ALTER TABLE big ADD CONSTRAINT c1 UNIQUE (id)"}) {
+    SCOPED_TRACE(sql);
+    WorkerProcess dying(dsn(), "before_outside=kill", {"--workers", "1", "--reorg-workers", "1"});
+    const auto job = submit(sql);
+    ASSERT_EQ(dying.process().wait(std::chrono::seconds(60)), 128 + SIGKILL) << dying.log();
+    as_owner("CREATE UNIQUE INDEX c1 ON big (id, a)");
+    start_workers(1);
+    EXPECT_NE(end_of(job), "synced");
+    EXPECT_EQ(error_of(job), "42P07");
+    stop_workers();
+    EXPECT_EQ(value("SELECT indisvalid FROM pg_index WHERE indexrelid = 'c1'::regclass"), "true");
+    as_owner("DROP INDEX c1");
+  }
+}
+
+TEST_F(OnlineOthers, promise_7_an_index_that_is_half_dropped_is_dropped_to_the_end) {
+  for (const char* sql : {"DROP INDEX there", "DROP INDEX CONCURRENTLY there"}) {
+    SCOPED_TRACE(sql);
+    pg::Session reader(dsn(), "reader");
+    reader.script("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM big LIMIT 1");
+    start_workers(2);
+    const auto job = submit(sql);
+    await("SELECT indisvalid FROM pg_index WHERE indexrelid = 'there'::regclass", "false");
+    EXPECT_EQ(value("SELECT lockkeeper.cancel(" + job.str() + ")"), "cancelling");
+    await("SELECT state FROM lockkeeper.jobs", "running");  // It is too late.
+    reader.script("COMMIT");
+    EXPECT_EQ(end_of(job), "synced");
+    stop_workers();
+    EXPECT_EQ(value("SELECT to_regclass('there')"), "");
+    as_owner("CREATE INDEX there ON big (txt, id)");
+  }
+}
+
+TEST_F(OnlineOthers, what_keeps_a_job_from_going_back_is_said) {
+  const auto job = paused_after_first_step("ALTER TABLE big ADD COLUMN z int CHECK (z > 0)");
+  as_owner("CREATE VIEW v AS SELECT z FROM big");
+  value("SELECT lockkeeper.cancel(" + job.str() + ")");
+  await("SELECT error->>'undo' LIKE '%other objects depend on it' FROM lockkeeper.jobs", "true");
+  as_owner("DROP VIEW v");
+  EXPECT_EQ(end_of(job), "rollback done");
+  EXPECT_EQ(error_of(job, "undo"), "");
+}
+
+TEST_F(Online, names_of_several_bytes_a_character_are_cut_between_characters) {
+  make_tables();
+  std::string table;
+  std::string column;
+  for (int i = 0; i < 30; ++i) table += "é";
+  for (int i = 0; i < 22; ++i) column += "ą";
+  const auto rename = "ALTER TABLE big RENAME TO \"" + table + "x\"; ALTER TABLE \"" + table +
+                      "x\" RENAME a TO \"" + column + "\"";
+  const auto sql = "CREATE INDEX ON \"" + table + "x\" (\"" + column + "\")";
+  as_owner(rename);
+  as_owner(sql);
+  const auto plain = shape();
+  as_owner("DROP TABLE \"" + table + "x\", target");
+  make_tables();
+  as_owner(rename);
+  start_workers(2);
+  EXPECT_EQ(end_of(submit(sql)), "synced");
+  EXPECT_EQ(shape(), plain);
 }
 
 TEST_F(Online, small_tables_are_changed_as_the_statement_says) {
