@@ -24,7 +24,7 @@ std::string waits_for(const Json& job) {
   if (cell(job["state"]) == "paused" && cell(job["paused_by"]) == "crashes")
     return "somebody to resume or cancel it";
   if (cell(job["state"]) == "paused") return "resume by " + cell(job["paused_by"]);
-  if (const auto blocker = in_the_way(job); !blocker.empty()) return blocker;
+  if (auto blocker = in_the_way(job); !blocker.empty()) return blocker;
   if (cell(job["state"]) == "queueing" && job["tries"].get<int>() > 0 && job["error"].is_object())
     return "retry after " + job["error"].value("sqlstate", "");
   return "";

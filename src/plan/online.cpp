@@ -411,7 +411,9 @@ std::string chosen_name(const std::string& table, const std::vector<std::string>
     while (length() > 63) (first.size() > second.size() ? first : second).pop_back();
     drop_half_character(first, table);
     drop_half_character(second, middle);
-    const std::string name = first + (second.empty() ? "" : "_" + second) + end;
+    std::string name = first;
+    if (!second.empty()) name.append("_").append(second);
+    name.append(end);
     if (std::count(taken.begin(), taken.end(), name) == 0) return name;
   }
 }

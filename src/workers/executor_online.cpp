@@ -1,5 +1,7 @@
 // Jobs of several online steps: forward, one transaction a step, from wherever an earlier claim
 // stopped; and the way back, when such a job fails or is cancelled (promises 6 and 7).
+#include <algorithm>
+
 #include "base/log.hpp"
 #include "base/testpoint.hpp"
 #include "catalog/reader.hpp"
@@ -83,22 +85,23 @@ bool Executor::run_step(const jobs::Job& job, const jobs::StoredStep& step,
 
 bool Executor::undo(const jobs::Job& job, const Report& reason) {
   if (!job.transactional) return true;
-  const auto steps = jobs::steps(session_, job.claim.job);
+  auto steps = jobs::steps(session_, job.claim.job);
   if (steps.empty()) return true;
+  std::reverse(steps.begin(), steps.end());
   if (!jobs::begin_rollback(session_, job.claim, reason)) {
     log::warning("claim lost", {{"job", job.claim.job.str()}});
     return false;
   }
   bool foreign = false;
-  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
-    if (step->state == "pending" || step->state == "undone") continue;
+  for (const auto& step : steps) {
+    if (step.state == "pending" || step.state == "undone") continue;
     log::info("step is taken back",
-              {{"job", job.claim.job.str()}, {"step", std::to_string(step->seq)}});
+              {{"job", job.claim.job.str()}, {"step", std::to_string(step.seq)}});
     testpoint::reach("before_undo");
-    const std::string end = jobs::undo_step_text(job.claim, *step);
-    if (step->step.kind == plan::StepKind::transaction) {
-      foreign = run_step(job, *step, undo_now(*step), end) || foreign;
-    } else if (undo_outside(job, *step)) {
+    const std::string end = jobs::undo_step_text(job.claim, step);
+    if (step.step.kind == plan::StepKind::transaction) {
+      foreign = run_step(job, step, undo_now(step), end) || foreign;
+    } else if (undo_outside(job, step)) {
       pg::Transaction(session_).commit(end);
     } else {
       // There is no way back from here, only forward.
