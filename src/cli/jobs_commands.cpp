@@ -90,7 +90,11 @@ int show_job(Context& context, std::int64_t id) {
   }
   std::cout << "statement\n  " << cell((*job)["statement"]) << '\n';
   print_steps((*job)["steps"]);
-  if ((*job)["error"].is_object()) std::cout << pretty_error((*job)["error"]) << '\n';
+  if ((*job)["error"].is_object()) {
+    std::cout << pretty_error((*job)["error"]) << '\n';
+    if (const auto undo = cell((*job)["error"].value("undo", Json())); !undo.empty())
+      std::cout << "not taken back yet: " << undo << '\n';
+  }
   std::cout.flush();
   return kDone;
 }

@@ -96,6 +96,7 @@ class Executor {
   std::vector<jobs::StoredStep> steps_of(const jobs::Job& job);
   std::optional<plan::Plan> online_plan(const jobs::Job& job);
   void run_steps(const jobs::Job& job, const std::vector<jobs::StoredStep>& steps);
+  void need_target(const jobs::StoredStep& step);
   /// Gives whether code of another role ran in the session.
   bool run_step(const jobs::Job& job, const jobs::StoredStep& step,
                 const std::vector<std::string>& statements, const std::string& end);

@@ -61,6 +61,7 @@ void Executor::run_steps(const jobs::Job& job, const std::vector<jobs::StoredSte
       return;
     }
     log::info("step begins", {{"job", job.claim.job.str()}, {"step", std::to_string(step.seq)}});
+    need_target(step);
     do_outside(job, step.step.statements.front(), step.seq);
     testpoint::reach("between_steps");
     if (last)
@@ -68,6 +69,16 @@ void Executor::run_steps(const jobs::Job& job, const std::vector<jobs::StoredSte
     else
       pg::Transaction(session_).commit(jobs::end_step_text(job.claim, step));
   }
+}
+
+// What lockkeeper.same_target says of a step that is in a transaction.
+void Executor::need_target(const jobs::StoredStep& step) {
+  if (step.step.target_oid.empty() || jobs::target_now(session_, step) == step.step.target) return;
+  Report report;
+  report.sqlstate = "55000";
+  report.message =
+      "table " + step.step.target + " was renamed or replaced while its change was under way";
+  throw Error(Retry::never, report, "step");
 }
 
 bool Executor::run_step(const jobs::Job& job, const jobs::StoredStep& step,

@@ -370,6 +370,15 @@ TEST_F(OnlineOthers, a_table_that_took_the_name_meanwhile_is_not_changed) {
       "big c false");
 }
 
+TEST_F(OnlineOthers, an_index_is_not_built_on_a_table_that_took_the_name_meanwhile) {
+  at("plan_kept", "ALTER TABLE big RENAME TO old; CREATE TABLE big (LIKE old)");
+  start_workers(2);
+  const auto job = submit("CREATE INDEX c1 ON big (a)");
+  EXPECT_NE(end_of(job), "synced");
+  EXPECT_EQ(error_of(job), "55000");
+  EXPECT_EQ(value("SELECT to_regclass('c1')"), "");
+}
+
 TEST_F(OnlineOthers, an_index_of_that_name_that_somebody_makes_meanwhile_is_his) {
   for (const char* sql :
        {"CREATE INDEX c1 ON big (a)", "ALTER TABLE big ADD CONSTRAINT c1 UNIQUE (id)"}) {
