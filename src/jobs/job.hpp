@@ -30,7 +30,7 @@ struct Job {
   bool opaque = false;
   bool unparsed_run = false;
   bool instant = false;          ///< may share a transaction with others of its kind
-  bool outside_started = false;  ///< an earlier claim began the statement outside a transaction
+  bool outside_started = false;  ///< an earlier claim kept a plan, or began outside a transaction
   bool cancel_wanted = false;    ///< it is to end as cancelled: an earlier claim could not end it
   Report failure = {};           ///< cancel_wanted: why
   int tries = 0;

@@ -352,11 +352,7 @@ std::optional<Plan> Alter::steps() {
     made.locks.insert(made.locks.end(), proof_locks_.begin(), proof_locks_.end());
     plan.steps.push_back(std::move(made));
   }
-  std::string commands;
-  for (const auto& column : set_not_null_)
-    commands += (commands.empty() ? " ALTER " : ", ALTER ") + quoted(column) + " SET NOT NULL";
-  for (const auto& drop : drop_helpers_) commands += (commands.empty() ? " " : ", ") + drop;
-  if (last_.empty() && commands.empty()) return plan;
+  if (last_.empty() && set_not_null_.empty()) return plan;
   Step made = step(StepKind::transaction, LockMode::access_exclusive, false,
                    "changes the catalog only, under a short lock: nothing is left to be read");
   // The helper goes in the statement after the one that relies on it, which is the same lock.

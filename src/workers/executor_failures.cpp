@@ -247,7 +247,8 @@ bool Executor::clean_up_cancelled(const jobs::Job& job) {
     session->statement(outside.statement());
     return true;
   }
-  return outside.clean_up(*session, jobs::before_outside(session_, job.claim.job));
+  const auto before = jobs::before_outside(session_, job.claim.job);
+  return outside.dropped_already(*session, before) || outside.clean_up(*session, before);
 }
 
 }  // namespace lockkeeper::workers

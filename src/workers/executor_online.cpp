@@ -150,7 +150,7 @@ bool Executor::undo_outside(const jobs::Job& job, const jobs::StoredStep& step) 
   dressed.dress_session();
   const Outside outside(session_, job, unit);
   const auto before = jobs::before_outside(session_, job.claim.job, step.seq);
-  if (outside.no_way_back(*session)) return false;
+  if (outside.no_way_back(*session) || outside.dropped_already(*session, before)) return false;
   outside.take_back(*session, before, jobs::target_now(session_, step));
   return true;
 }

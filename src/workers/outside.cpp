@@ -120,6 +120,10 @@ bool Outside::no_way_back(pg::Session& dressed) const {
               .empty();
 }
 
+bool Outside::dropped_already(pg::Session& dressed, const std::string& before) const {
+  return unit_.action == "drop index" && !before.empty() && settle(dressed, before);
+}
+
 void Outside::take_back(pg::Session& dressed, const std::string& before,
                         const std::string& table) const {
   // Without a name it cannot be told from an index that somebody else has made meanwhile.

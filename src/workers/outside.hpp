@@ -37,6 +37,8 @@ class Outside {
   void take_back(pg::Session& dressed, const std::string& before, const std::string& table) const;
   /// Begun, and only to be brought to its end: an index that is being dropped is invalid for good.
   bool no_way_back(pg::Session& dressed) const;
+  /// An earlier claim dropped what was to be dropped, and had no time to say so.
+  bool dropped_already(pg::Session& dressed, const std::string& before) const;
 
   [[nodiscard]] const plan::Step& step() const { return step_; }
   [[nodiscard]] const std::string& statement() const { return unit_.statements.front().text; }

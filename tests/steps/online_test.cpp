@@ -431,6 +431,21 @@ TEST_F(OnlineOthers, promise_7_an_index_that_is_half_dropped_is_dropped_to_the_e
   }
 }
 
+TEST_F(OnlineOthers, promise_7_an_index_that_is_gone_is_not_said_to_be_back) {
+  for (const char* sql : {"DROP INDEX there", "DROP INDEX CONCURRENTLY there"}) {
+    SCOPED_TRACE(sql);
+    WorkerProcess dying(dsn(), "between_steps=kill", {"--workers", "1", "--reorg-workers", "1"});
+    const auto job = submit(sql);
+    ASSERT_EQ(dying.process().wait(std::chrono::seconds(60)), 128 + SIGKILL) << dying.log();
+    value("SELECT lockkeeper.cancel(" + job.str() + ")");
+    start_workers(1);
+    EXPECT_EQ(end_of(job), "synced");
+    stop_workers();
+    EXPECT_EQ(value("SELECT to_regclass('there')"), "");
+    as_owner("CREATE INDEX there ON big (txt, id)");
+  }
+}
+
 TEST_F(OnlineOthers, what_keeps_a_job_from_going_back_is_said) {
   const auto job = paused_after_first_step("ALTER TABLE big ADD COLUMN z int CHECK (z > 0)");
   as_owner("CREATE VIEW v AS SELECT z FROM big");
