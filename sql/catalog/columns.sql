@@ -1,7 +1,7 @@
 -- A row per column of the table with oid $1 (oid).
 -- Locks nothing. Caller: catalog/reader.
 SELECT a.attname AS name, pg_catalog.format_type(a.atttypid, NULL) AS type,
-       a.atttypmod AS type_modifier, a.attnotnull AS not_null,
+       a.atttypmod AS type_modifier, a.attnotnull AS not_null, a.attgenerated <> '' AS generated,
        -- a domain may have a composite type under it: careful
        t.typtype NOT IN ('b', 'e', 'r', 'm') AND NOT (t.typtype = 'd' AND b.typtype IN ('b', 'e', 'r', 'm'))
            AS composite

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,67 @@ struct Column {
   int type_modifier = -1;
   bool not_null = false;
   bool composite = false;  ///< IS NOT NULL looks into its fields
+  bool generated = false;
+};
+
+/// An index that a column is in, with the constraint that it belongs to.
+struct ColumnIndex {
+  std::string name;
+  std::string definition;  ///< CREATE INDEX, names with schemas
+  bool valid = true, unique = false, primary = false, exclusion = false, of_constraint = false;
+  bool deferrable = false, deferred = false;
+  bool clustered = false, replica_identity = false, tablespace = false;
+  std::string comment, constraint_comment;
+};
+
+/// A CHECK or FOREIGN KEY that a column is in, or a foreign key that refers to it.
+struct ColumnConstraint {
+  std::string name;
+  std::string definition;  ///< "CHECK (…)", names with schemas
+  std::string table;       ///< quoted, with its schema; of a foreign key of the table itself: target
+  bool foreign_key = false;
+  bool valid = true;
+  bool partitioned = false;  ///< a foreign key of a partition or of a partitioned table
+  bool itself = false;       ///< refers to its own table
+  std::string comment;
+};
+
+/// The sequence of a serial or identity column.
+struct ColumnSequence {
+  std::string name;  ///< quoted, with its schema
+  std::string bare;  ///< its name alone
+  std::string options;  ///< of CREATE SEQUENCE, but AS
+  std::string comment;
+  bool identity = false, granted = false;
+};
+
+/// What belongs to a column and has to be made anew for the one that takes its place.
+struct Dependents {
+  int uses = 0;  ///< entries of pg_depend about the column
+  std::string default_value, comment, options, not_null_name, statistics;
+  std::string identity;  ///< "", "ALWAYS" or "BY DEFAULT"
+  std::vector<ColumnSequence> sequences;
+  std::vector<ColumnIndex> indexes;
+  std::vector<ColumnConstraint> constraints;
+  std::vector<ColumnConstraint> referring;
+  std::vector<std::string> grants;  ///< GRANT … (column)
+  std::vector<std::string> others;  ///< what cannot be made anew by us: views, triggers, …
+};
+
+/// What a backfill would meet on a table.
+struct Filling {
+  bool of_a_family = false;  ///< partitions, inheritance, typed tables
+  bool forces_row_security = false, has_rules = false;
+  bool has_triggers = false;       ///< an UPDATE fires them
+  bool has_loud_triggers = false;  ///< the same also where session_replication_role is replica
+  bool may_create = false;         ///< the role may make a function in the table's schema
+  bool may_be_quiet = false;       ///< session_replication_role may be set
+};
+
+/// What the statement did to an empty copy of the table.
+struct Rehearsal {
+  bool fails = false;
+  bool rewrites = false;  ///< the rows or an index
 };
 
 struct Table {
@@ -34,6 +96,9 @@ struct Table {
   /// and those of all its constraints.
   std::vector<std::string> taken_relations;
   std::vector<std::string> taken_constraints;
+  std::optional<Filling> filling;                ///< if it was wanted
+  std::map<std::string, Dependents> dependents;  ///< of the columns that were wanted
+  std::optional<Rehearsal> rehearsal;
 };
 
 /// What to read.
@@ -41,6 +106,11 @@ struct Wanted {
   std::vector<std::string> tables;     ///< quoted names: "app"."orders" or "orders"; indexes too
   std::vector<std::string> functions;  ///< unqualified
   std::vector<std::string> types;
+  std::string filled;                        ///< a table that may have to be backfilled
+  std::vector<std::string> changed_columns;  ///< of it: those that get another type
+  std::string rehearsal;  ///< their ALTER TABLE, on pg_temp; empty: there are none
+  std::int64_t rehearsed_from = 0;  ///< bytes of the table
+  std::string role;  ///< that the change is made with
 };
 
 struct Facts {

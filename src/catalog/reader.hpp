@@ -3,11 +3,13 @@
 // Names are resolved by the session's search_path. Takes no lock on tables of the application.
 
 #include "catalog/facts.hpp"
+#include "catalog/rehearsal.hpp"
 #include "pg/session.hpp"
 
 namespace lockkeeper::catalog {
 
-/// Facts of what exists; a name that does not exist is simply not in the result. Throws Error.
-Facts read(pg::Session& session, const Wanted& wanted);
+/// Facts of what exists; a name that does not exist is simply not in the result. In a transaction of
+/// the caller. `run`: for a rehearsal. Throws Error.
+Facts read(pg::Session& session, const Wanted& wanted, const Run& run);
 
 }  // namespace lockkeeper::catalog

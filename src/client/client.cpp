@@ -82,7 +82,13 @@ std::vector<Explained> Client::plan(const SourceText& source, const ApplyOptions
   const auto environment = jobs::environment_of(*session_);
   for (const auto& unit : units_of(source, options)) {
     Explained explained;
-    explained.plan = plan::explain(unit, catalog::read(*session_, plan::wanted_facts(unit)));
+    {
+      // Nothing of what is tried here stays.
+      const pg::Transaction tx(*session_);
+      explained.plan = plan::explain(
+          unit, catalog::read(*session_, plan::wanted_facts(unit, environment.role),
+                              [&](const std::string& text) { session_->statement(text); }));
+    }
     explained.footprint = jobs::footprint_of(*session_, unit, environment);
     for (const auto& statement : unit.statements)
       explained.statement += (explained.statement.empty() ? "" : ";\n") + statement.text;

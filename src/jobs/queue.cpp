@@ -9,6 +9,23 @@
 namespace lockkeeper::jobs {
 namespace {
 
+
+std::optional<std::string> process_of(const WorkerIdentity& worker) {
+  return worker.process == 0 ? std::nullopt : std::optional(std::to_string(worker.process));
+}
+
+std::string array_of(const std::vector<Job>& jobs, std::string (*text)(const Job&)) {
+  std::string array = "{";
+  for (const auto& job : jobs) array += (array.size() > 1 ? "," : "") + text(job);
+  return array + "}";
+}
+
+std::optional<std::string> json_or_null(const std::optional<Report>& error) {
+  return error ? std::optional(to_json(*error)) : std::nullopt;
+}
+
+}  // namespace
+
 Job job_from(const pg::Row& row) {
   Job job;
   job.claim = {JobId{row.integer("id")}, Epoch{row.integer("epoch")}};
@@ -32,22 +49,6 @@ Job job_from(const pg::Row& row) {
   if (job.cancel_wanted) job.failure = report_from_json(row.text("error"));
   return job;
 }
-
-std::optional<std::string> process_of(const WorkerIdentity& worker) {
-  return worker.process == 0 ? std::nullopt : std::optional(std::to_string(worker.process));
-}
-
-std::string array_of(const std::vector<Job>& jobs, std::string (*text)(const Job&)) {
-  std::string array = "{";
-  for (const auto& job : jobs) array += (array.size() > 1 ? "," : "") + text(job);
-  return array + "}";
-}
-
-std::optional<std::string> json_or_null(const std::optional<Report>& error) {
-  return error ? std::optional(to_json(*error)) : std::nullopt;
-}
-
-}  // namespace
 
 void register_session(pg::Session& session) { session.run(sql::jobs_register_session); }
 
@@ -115,6 +116,13 @@ std::optional<NotEnded> not_ended(const Error& error) {
   if (error.sqlstate() == "LK001") return NotEnded::lost;
   if (error.sqlstate() == "LK002") return NotEnded::stopping;
   return std::nullopt;
+}
+
+void check_claim(pg::Session& session, const Claim& claim) {
+  const auto standing = standing_of(session, claim);
+  if (standing == Standing::held) return;
+  const bool lost = standing == Standing::lost;
+  throw Error(Retry::never, lost ? "claim lost" : "to be stopped", lost ? "LK001" : "LK002");
 }
 
 Claimed claimed(pg::Session& session) {

@@ -57,6 +57,9 @@ void lock_barrier(pg::Session& session);
 
 /// Takes the row lock of the job and says whether the claim still holds and nobody wants it
 /// stopped.
+/// A row of claim.sql, or one with the same columns.
+Job job_from(const pg::Row& row);
+
 enum class Standing { held, cancelling, pausing, lost };
 /// `its_turn`, if given: it waits for no other job.
 Standing standing_of(pg::Session& session, const Claim& claim, bool* its_turn = nullptr);
@@ -78,6 +81,9 @@ struct Claimed {
 };
 /// What the last end_well_text that was committed in this session did besides.
 Claimed claimed(pg::Session& session);
+
+/// Throws what not_ended() knows when the claim is lost or the job is to be stopped.
+void check_claim(pg::Session& session, const Claim& claim);
 
 /// Moves the job to history as cancelled, and with it the rest of its batch, in the caller's
 /// transaction, which must have begun with this. False: the claim is lost.

@@ -19,6 +19,8 @@ Json json_of(const plan::Step& step) {
           {"undo", step.undo},
           {"index", step.index},
           {"table", step.table},
+          {"quiet", step.quiet},
+          {"no_return", step.no_return},
           {"schema_state", step.schema_state},
           {"says", step.says},
           {"target", step.target},
@@ -33,6 +35,8 @@ plan::Step step_of(const Json& json) {
   step.undo = json.at("undo").get<std::vector<std::string>>();
   step.index = json.at("index").get<std::string>();
   step.table = json.at("table").get<std::string>();
+  step.quiet = json.value("quiet", false);  // Plans of earlier builds have none of these.
+  step.no_return = json.value("no_return", false);
   step.schema_state = json.at("schema_state").get<std::string>();
   step.says = json.at("says").get<std::string>();
   step.target = json.at("target").get<std::string>();

@@ -175,7 +175,8 @@ bool moves_rows(const RawStatement& raw, const std::vector<Part>& parts) {
   // What waits for queries or is done in steps belongs here too.
   return std::any_of(parts.begin(), parts.end(), [](const Part& part) {
     if (part.kind == "add constraint") return !part.not_valid && !part.using_index;
-    if (part.kind == "add column") return part.unique || part.check || part.foreign_key;
+    if (part.kind == "add column")
+      return part.fills || part.unique || part.check || part.foreign_key;
     return part.kind == "modify column" || part.kind == "validate constraint" ||
            part.kind == "set not null" || part.kind == "drop index";
   });

@@ -121,6 +121,21 @@ void read_table_constraint(const Tree& constraint, Part& part) {
     part.others.push_back(relation_of(target, false));
 }
 
+// A default that is one value for all rows costs nothing: of functions, we know these ones.
+bool one_for_all(const std::string& function) {
+  static const std::set<std::string> kStable = {"now", "transaction_timestamp",
+                                                "statement_timestamp", "timezone", "date_trunc"};
+  return kStable.count(function) != 0;
+}
+
+bool may_fill(const Part& part) {
+  if (part.kind == "modify column") return true;
+  const auto& called = part.functions;
+  return part.kind == "add column" &&
+         (part.serial || part.identity || part.generated_stored ||
+          (part.has_default && !std::all_of(called.begin(), called.end(), one_for_all)));
+}
+
 Part alter_part(const Tree& command, const ObjectRef& relation) {
   Part part;
   part.relation = relation;
@@ -138,6 +153,7 @@ Part alter_part(const Tree& command, const ObjectRef& relation) {
     part.concurrently = true_field(partition, "concurrent");
   }
   if (subtype == "AT_ColumnDefault" && definition.is_null()) part.kind = "drop default";
+  part.fills = may_fill(part);
   return part;
 }
 

@@ -1,125 +1,14 @@
 #include "parse/rewrite.hpp"
 
-#include <pg_query.h>
-#include <pg_query/pg_query.pb-c.h>
-
 #include <algorithm>
 #include <deque>
 #include <map>
 
+#include "parse/message.hpp"
 #include "parse/parts.hpp"
 #include "parse/tree.hpp"
 
 namespace lockkeeper::parse {
-namespace {
-
-// A tree of libpg_query's own structures. What is put into it for a moment is taken out again
-// before it is freed, because protobuf-c frees all that it finds.
-class Message {
- public:
-  explicit Message(const std::string& text) {
-    PgQueryProtobufParseResult parsed = pg_query_parse_protobuf(text.c_str());
-    if (parsed.error == nullptr)
-      tree_ = pg_query__parse_result__unpack(
-          nullptr, parsed.parse_tree.len, reinterpret_cast<const uint8_t*>(parsed.parse_tree.data));
-    pg_query_free_protobuf_parse_result(parsed);
-  }
-  ~Message() {
-    if (tree_ != nullptr) pg_query__parse_result__free_unpacked(tree_, nullptr);
-  }
-  Message(const Message&) = delete;
-  Message& operator=(const Message&) = delete;
-
-  [[nodiscard]] PgQuery__Node* statement() const {
-    return tree_ != nullptr && tree_->n_stmts == 1 ? tree_->stmts[0]->stmt : nullptr;
-  }
-
-  /// The SQL of the tree as it is now; empty when it cannot be written.
-  [[nodiscard]] std::string sql() const {
-    std::vector<uint8_t> bytes(pg_query__parse_result__get_packed_size(tree_));
-    pg_query__parse_result__pack(tree_, bytes.data());
-    PgQueryProtobuf packed;
-    packed.len = bytes.size();
-    packed.data = reinterpret_cast<char*>(bytes.data());
-    PgQueryDeparseResult deparsed = pg_query_deparse_protobuf(packed);
-    std::string sql = deparsed.error == nullptr ? deparsed.query : "";
-    pg_query_free_deparse_result(deparsed);
-    return sql;
-  }
-
- private:
-  PgQuery__ParseResult* tree_ = nullptr;
-};
-
-// Where something stood in the text does not matter.
-void forget_places(parse::Tree& tree) {
-  if (tree.is_object()) {
-    for (const char* place : {"location", "stmt_location", "stmt_len"}) tree.erase(place);
-    for (auto& entry : tree) forget_places(entry);
-  } else if (tree.is_array()) {
-    for (auto& entry : tree) forget_places(entry);
-  }
-}
-
-bool same_statement(const std::string& one, const std::string& other) try {
-  if (other.empty()) return false;
-  auto first = parse_tree(one, {});
-  auto second = parse_tree(other, {});
-  if (first.size() != 1 || second.size() != 1) return false;
-  forget_places(first.front().node);
-  forget_places(second.front().node);
-  return first.front().tag == second.front().tag && first.front().node == second.front().node;
-} catch (const InputError&) {
-  return false;  // What was made is no SQL: the deparser does not know this statement.
-}
-
-// Deparsers up to that of PostgreSQL 15 write names of constraints and indexes as they are.
-bool deparser_quotes(const char* statement) {
-  return Message(statement).sql().find("\"a b\"") != std::string::npos;
-}
-
-// A name as the deparser of this build wants it in the tree.
-std::string constraint_name(const std::string& name) {
-  static const bool quotes = deparser_quotes("ALTER TABLE t ADD CONSTRAINT \"a b\" CHECK (true)");
-  return quotes ? name : quoted(name);
-}
-std::string index_name(const std::string& name) {
-  static const bool quotes = deparser_quotes("CREATE INDEX \"a b\" ON t (a)");
-  return quotes ? name : quoted(name);
-}
-std::string used_index_name(const std::string& name) {
-  static const bool quotes =
-      deparser_quotes("ALTER TABLE t ADD CONSTRAINT c UNIQUE USING INDEX \"a b\"");
-  return quotes ? name : quoted(name);
-}
-
-// Gives a string of the tree another value for a while.
-class Replaced {
- public:
-  Replaced(char*& place, std::string value) : place_(place), own_(place), value_(std::move(value)) {
-    place_ = value_.data();
-  }
-  ~Replaced() { place_ = own_; }
-  Replaced(const Replaced&) = delete;
-  Replaced& operator=(const Replaced&) = delete;
-
- private:
-  char*& place_;
-  char* own_;
-  std::string value_;
-};
-
-std::vector<std::string> strings_of(PgQuery__Node** nodes, std::size_t count) {
-  std::vector<std::string> all;
-  for (std::size_t i = 0; i < count; ++i)
-    if (nodes[i]->node_case == PG_QUERY__NODE__NODE_STRING)
-      all.emplace_back(nodes[i]->string->sval);
-  return all;
-}
-
-bool empty(const char* text) { return text == nullptr || *text == '\0'; }
-
-}  // namespace
 
 struct AlterTable::Tree {
   explicit Tree(const std::string& text) : message(text) {
@@ -131,6 +20,7 @@ struct AlterTable::Tree {
     command_count = statement->n_cmds;
   }
   ~Tree() {
+    replaced.clear();
     if (statement == nullptr) return;
     statement->cmds = commands;
     statement->n_cmds = command_count;
@@ -233,6 +123,7 @@ bool AlterTable::Tree::hoist(PgQuery__ColumnDef& column, const Part& part) {
     switch (constraint->contype) {
       case PG_QUERY__CONSTR_TYPE__CONSTR_CHECK:
       case PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE:
+      case PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY:
       case PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN:
         off.push_back(constraint);
         break;
@@ -272,10 +163,13 @@ bool AlterTable::Tree::hoist(PgQuery__ColumnDef& column, const Part& part) {
       constraint->n_fk_attrs = 1;
       added.constraint_type = "foreign key";
       added.others = part.others;
-    } else if (constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE) {
+    } else if (constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE ||
+               constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY) {
       constraint->keys = lists.back().data();
       constraint->n_keys = 1;
-      added.constraint_type = "unique";
+      added.constraint_type = constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE
+                                  ? "unique"
+                                  : "primary key";
     } else {
       added.constraint_type = "check";
     }
@@ -402,6 +296,33 @@ void AlterTable::qualify(const std::string& schema,
     if (auto* constraint = tree_->constraint_of(piece);
         constraint != nullptr && constraint->pktable != nullptr)
       tree_->replaced.emplace_back(constraint->pktable->schemaname, target);
+}
+
+std::optional<ColumnDefinition> AlterTable::definition(std::size_t piece) const {
+  const auto* command = tree_->nodes[piece]->alter_table_cmd;
+  if (command->def == nullptr || command->def->node_case != PG_QUERY__NODE__NODE_COLUMN_DEF)
+    return std::nullopt;
+  return definition_of(*command->def->column_def);
+}
+
+void AlterTable::rename_columns(const Renames& renames) {
+  const auto rename = [&](char*& name) {
+    const auto found = renames.find(name);
+    if (found != renames.end()) tree_->replaced.emplace_back(name, found->second);
+  };
+  for (std::size_t i = 0; i < tree_->pieces.size(); ++i) {
+    auto* constraint = tree_->constraint_of(i);
+    if (constraint == nullptr) continue;
+    if (constraint->raw_expr != nullptr)
+      visit_all(&constraint->raw_expr->base, pg_query__column_ref__descriptor,
+                [&](ProtobufCMessage* at) {
+                  auto* reference = reinterpret_cast<PgQuery__ColumnRef*>(at);
+                  auto* last = reference->fields[reference->n_fields - 1];
+                  if (last->node_case == PG_QUERY__NODE__NODE_STRING) rename(last->string->sval);
+                });
+    for (std::size_t k = 0; k < constraint->n_fk_attrs; ++k)
+      rename(constraint->fk_attrs[k]->string->sval);
+  }
 }
 
 std::string AlterTable::text(const std::vector<Written>& wanted) const {

@@ -10,12 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "parse/columns.hpp"
 #include "parse/statement.hpp"
 
 namespace lockkeeper::parse {
 
-/// One command of an ALTER TABLE. Column constraints of ADD COLUMN (CHECK, UNIQUE, REFERENCES) are
-/// commands of their own, as if they had been written as table constraints: PostgreSQL does the
+/// One command of an ALTER TABLE. Column constraints of ADD COLUMN (CHECK, UNIQUE, PRIMARY KEY,
+/// REFERENCES) are commands of their own, as if they had been written as table constraints: PostgreSQL does the
 /// same with them.
 struct AlterPiece {
   Part part;
@@ -49,6 +50,10 @@ class AlterTable {
   /// Writes the table, and the target of each foreign key in `targets` (by piece), with their
   /// schemas.
   void qualify(const std::string& schema, const std::map<std::size_t, std::string>& targets);
+  /// What a piece says of its column: add column, modify column. Empty when it cannot be given back.
+  [[nodiscard]] std::optional<ColumnDefinition> definition(std::size_t piece) const;
+  /// From now on the constraints that are added are written with these names for columns.
+  void rename_columns(const Renames& renames);
   /// One ALTER TABLE with these pieces, in this order. A column is added only if it is not there
   /// (an error otherwise, also of IF NOT EXISTS): only then is it ours to take back.
   [[nodiscard]] std::string text(const std::vector<Written>& wanted) const;

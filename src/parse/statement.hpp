@@ -48,6 +48,7 @@ struct Part {
   std::vector<std::string> functions;  ///< called in the default
   bool not_null = false, unique = false, check = false, foreign_key = false;
   bool serial = false, identity = false, generated_stored = false;
+  bool fills = false;  ///< rows may have to be written: another type, numbers, a default per row
   bool cascade = false;
   bool not_valid = false, using_index = false, concurrently = false, has_using = false;
   std::string constraint_type;  ///< for add constraint: check, foreign key, unique, …

@@ -114,6 +114,8 @@ Rule set_not_null(const parse::Part& part, const catalog::Facts& facts) {
 Rule modify_column(const parse::Part& part, const catalog::Facts& facts) {
   const auto* table = table_of(part, facts);
   const auto* column = table != nullptr ? column_of(*table, part.column) : nullptr;
+  if (table != nullptr && table->rehearsal && !table->rehearsal->rewrites)
+    return {access_exclusive, false, false, "the stored values stay; statistics are lost"};
   const bool free =
       column != nullptr && !part.has_using && !type_change_rewrites(*column, part.type);
   if (free) return {access_exclusive, false, false, "the stored values stay; statistics are lost"};

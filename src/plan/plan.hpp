@@ -45,6 +45,7 @@ enum class StepKind {
   transaction,          ///< one or more statements and the job row, in one transaction
   outside_transaction,  ///< a statement that cannot be in a transaction block
   build_index,          ///< CREATE INDEX CONCURRENTLY: an invalid left-over is dropped first
+  backfill,             ///< an UPDATE, run for some blocks of the table at a time
 };
 const char* to_string(StepKind kind);
 /// The kind with that name. Throws Error.
@@ -63,6 +64,8 @@ struct Step {
   std::string
       index;  ///< build_index: the index, quoted, without schema; empty: the server names it
   std::string table;  ///< build_index: its table
+  bool quiet = false;      ///< backfill: triggers of the application must not fire
+  bool no_return = false;  ///< once it is done, the job is only taken forward
   std::vector<TableLock> locks;
 };
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
-
+#include "parse/rewrite.hpp"
 #include "plan/lock_rules.hpp"
 #include "plan/online.hpp"
 
@@ -63,13 +63,16 @@ const char* to_string(StepKind kind) {
       return "outside transaction";
     case StepKind::build_index:
       return "build index";
+    case StepKind::backfill:
+      return "backfill";
   }
   return "transaction";
 }
 
 StepKind step_kind_from(const std::string& name) {
   for (const auto kind :
-       {StepKind::transaction, StepKind::outside_transaction, StepKind::build_index})
+       {StepKind::transaction, StepKind::outside_transaction,
+                          StepKind::build_index, StepKind::backfill})
     if (name == to_string(kind)) return kind;
   throw Error(Retry::never, "there is no kind of step " + name);
 }
@@ -81,8 +84,40 @@ bool patient(const Step& step) {
          });
 }
 
-catalog::Wanted wanted_facts(const parse::Unit& unit) {
+namespace {
+
+// About columns alone: of constraints, a copy has not all that the table has.
+bool can_be_rehearsed(const std::string& kind) {
+  return kind == "modify column" || kind == "set default" || kind == "drop default" ||
+         kind == "drop not null" || kind == "set not null";
+}
+
+// A table that may have to be backfilled, and what is to be tried on a copy of it.
+void want_filling(const parse::Unit& unit, catalog::Wanted& wanted) {
+  if (!may_be_online(unit)) return;
+  const auto& statement = unit.statements.front();
+  const auto& parts = statement.parts;
+  if (std::none_of(parts.begin(), parts.end(), [](const auto& part) { return part.fills; })) return;
+  wanted.filled = parse::quoted_name(parts.front().relation);
+  wanted.rehearsed_from = kSmallTable;
+  for (const auto& part : parts)
+    if (part.kind == "modify column") wanted.changed_columns.push_back(part.column);
+  if (wanted.changed_columns.empty()) return;
+  auto alter = parse::AlterTable::of(statement.text);
+  if (!alter) return;
+  std::vector<parse::Written> changes;
+  for (std::size_t i = 0; i < alter->pieces().size(); ++i)
+    if (can_be_rehearsed(alter->pieces()[i].part.kind)) changes.push_back({i, {}, false, {}});
+  alter->qualify("pg_temp", {});
+  wanted.rehearsal = alter->text(changes);
+}
+
+}  // namespace
+
+catalog::Wanted wanted_facts(const parse::Unit& unit, const std::string& role) {
   catalog::Wanted wanted;
+  wanted.role = role;
+  want_filling(unit, wanted);
   for (const auto& statement : unit.statements) {
     for (const auto& part : statement.parts) {
       wanted.tables.push_back(parse::quoted_name(part.relation));

@@ -8,7 +8,8 @@
 namespace lockkeeper::plan {
 
 /// What of the catalog the plan of a unit depends on.
-catalog::Wanted wanted_facts(const parse::Unit& unit);
+/// `role`: that the change is made with.
+catalog::Wanted wanted_facts(const parse::Unit& unit, const std::string& role);
 
 /// Steps of a unit, without locks: all that the executor needs. No facts, so nothing can be
 /// missing.

@@ -69,6 +69,10 @@ class Executor {
   /// when the session is broken: then the tables know what became of the jobs.
   Work run(const Work& work);
 
+  /// Takes batches of a backfill of another worker, as long as there are any that are free. False:
+  /// there was nothing to do.
+  bool help();
+
   /// Parses the oldest job that came as text from psql. False: there is none.
   bool parse_next();
 
@@ -96,6 +100,10 @@ class Executor {
   std::vector<jobs::StoredStep> steps_of(const jobs::Job& job);
   std::optional<plan::Plan> online_plan(const jobs::Job& job);
   void run_steps(const jobs::Job& job, const std::vector<jobs::StoredStep>& steps);
+  void run_backfill(const jobs::Job& job, const jobs::StoredStep& step);
+  void rest(std::chrono::milliseconds time);
+  bool standbys_are_behind(const jobs::Job& job, int seq);
+  void vacuum(const jobs::Job& job, const jobs::StoredStep& step);
   void need_target(const jobs::StoredStep& step);
   /// Gives whether code of another role ran in the session.
   bool run_step(const jobs::Job& job, const jobs::StoredStep& step,
@@ -137,6 +145,8 @@ class Executor {
   std::chrono::milliseconds look_again_after_{50};
   /// Transactions in the way whose age our role may not see, and when we saw them first.
   std::map<std::string, std::chrono::steady_clock::time_point> seen_;
+  std::chrono::steady_clock::time_point lag_seen_;
+  std::chrono::milliseconds lag_{0};
   bool claims_next_ = true;  ///< false while claimed jobs are still to be run
 };
 

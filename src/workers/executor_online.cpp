@@ -22,9 +22,11 @@ bool may_have_steps(const jobs::Job& job, const std::string& pool) {
 std::optional<plan::Plan> Executor::online_plan(const jobs::Job& job) {
   const auto unit = parse::parse_one(job.statements.front());
   if (!plan::may_be_online(unit)) return std::nullopt;
-  const JobSession dressed(session_, own_, job, settings_.lock_timeout);
+  JobSession dressed(session_, own_, job, settings_.lock_timeout);
   const pg::Transaction tx(session_, dressed.begin_text());
-  return plan::online(unit, catalog::read(session_, plan::wanted_facts(unit)));
+  return plan::online(unit,
+                      catalog::read(session_, plan::wanted_facts(unit, job.role),
+                                    [&](const std::string& text) { dressed.run(text); }));
 }
 
 std::vector<jobs::StoredStep> Executor::steps_of(const jobs::Job& job) {
@@ -47,6 +49,13 @@ void Executor::run_steps(const jobs::Job& job, const std::vector<jobs::StoredSte
     if (step.state == "done") continue;
     const bool last = &step == &steps.back();
     const std::string history = last ? jobs::steps_for_history(steps) : std::string();
+    if (step.step.kind == plan::StepKind::backfill) {
+      run_backfill(job, step);
+      if (job.role == own_.login) continue;
+      jobs::hand_back(session_, job.claim, std::chrono::milliseconds(0), false, std::nullopt);
+      session_.poison();
+      return;
+    }
     if (step.step.kind == plan::StepKind::transaction) {
       const std::string end =
           last ? jobs::same_target_text(step) + jobs::end_well_text({job}, history, identity_, 0)
@@ -105,12 +114,20 @@ bool Executor::undo(const jobs::Job& job, const Report& reason) {
   }
   bool foreign = false;
   for (const auto& step : steps) {
+    if (step.step.no_return && step.state == "done") {
+      // There is no way back from here, only forward.
+      jobs::go_on(session_, job.claim);
+      run_steps(job, jobs::steps(session_, job.claim.job));
+      return false;
+    }
     if (step.state == "pending" || step.state == "undone") continue;
     log::info("step is taken back",
               {{"job", job.claim.job.str()}, {"step", std::to_string(step.seq)}});
     testpoint::reach("before_undo");
     const std::string end = jobs::undo_step_text(job.claim, step);
-    if (step.step.kind == plan::StepKind::transaction) {
+    if (step.step.kind == plan::StepKind::backfill) {
+      pg::Transaction(session_).commit(end);
+    } else if (step.step.kind == plan::StepKind::transaction) {
       foreign = run_step(job, step, undo_now(step), end) || foreign;
     } else if (undo_outside(job, step)) {
       pg::Transaction(session_).commit(end);

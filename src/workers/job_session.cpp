@@ -47,8 +47,10 @@ std::string JobSession::settings_text(bool local) const {
   return calls.empty() ? calls : calls + ";";
 }
 
-std::string JobSession::begin_text() const {
-  std::string text = "BEGIN;";
+std::string JobSession::begin_text() const { return "BEGIN;" + dress_text(); }
+
+std::string JobSession::dress_text() const {
+  std::string text;
   // Code that nobody can read may do things outside of the database: its end waits for the disk.
   if (job_.opaque || job_.unparsed_run) text += "SET LOCAL synchronous_commit TO DEFAULT;";
   const std::string settings = settings_text(true);

@@ -26,6 +26,8 @@ class JobSession {
 
   /// BEGIN and the environment, for pg::Transaction (one round trip).
   [[nodiscard]] std::string begin_text() const;
+  /// The same in a transaction that has begun.
+  [[nodiscard]] std::string dress_text() const;
   /// Runs one statement with the rights of the job's role. Throws Error; the position is one in
   /// `statement`.
   void run(const std::string& statement);

@@ -256,6 +256,8 @@ void Pool::serve(Slot& slot, int& failures) {
       auto work = executor.claim();
       if (work.empty()) {
         if (place_.pool == jobs::kGeneral && executor.parse_next()) continue;
+        if (place_.pool == jobs::kReorg && executor.help()) continue;
+        if (session.broken()) break;
         idle(slot);
         if (!wait_for_call(slot)) return;
         continue;

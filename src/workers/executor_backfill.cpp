@@ -1,0 +1,101 @@
+// The backfill of a job, by its own worker, and by others that have nothing else to do.
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "base/testpoint.hpp"
+#include "jobs/backfill.hpp"
+#include "sql/queries.hpp"
+#include "workers/executor.hpp"
+#include "workers/sweep.hpp"
+
+namespace lockkeeper::workers {
+namespace {
+
+// No longer than this without a look at what the job is to do now.
+constexpr std::chrono::milliseconds kRestMost{500};
+
+}  // namespace
+
+// A cancel or a pause ends it at once: it is a statement of this session.
+void Executor::rest(std::chrono::milliseconds time) {
+  if (time.count() <= 0) return;
+  session_.run(sql::workers_wait,
+               pg::Params::of(std::to_string(static_cast<double>(time.count()) / 1000)));
+}
+
+bool Executor::standbys_are_behind(const jobs::Job& job, int seq) {
+  const auto now = std::chrono::steady_clock::now();
+  if (now < lag_seen_ + std::chrono::seconds(1)) return lag_ > settings_.lag_most;
+  lag_seen_ = now;
+  const double seconds = session_.run(sql::workers_replication_lag).front().real("seconds");
+  lag_ = std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
+  const bool behind = lag_ > settings_.lag_most;
+  jobs::throttled(session_, job.claim, seq,
+                  behind ? "a standby is " + std::to_string(lag_.count() / 1000) + " s behind"
+                         : "");
+  return behind;
+}
+
+// Room for the new versions of the next rows. Who may not, or is not let, does without.
+void Executor::vacuum(const jobs::Job& job, const jobs::StoredStep& step) {
+  if (!jobs::want_vacuum(session_, job.claim, step.seq)) return;
+  try {
+    const auto session = dressed_session(job);
+    JobSession dressed(*session, own_, job, settings_.lock_timeout);
+    dressed.dress_session();
+    session->statement("VACUUM (SKIP_LOCKED, TRUNCATE false) " + step.step.target);
+  } catch (const Error& error) {
+    log::info("table was not vacuumed",
+              {{"job", job.claim.job.str()}, {"reason", error.what()}});
+  }
+}
+
+void Executor::run_backfill(const jobs::Job& job, const jobs::StoredStep& step) {
+  need_target(step);
+  log::info("step begins", {{"job", job.claim.job.str()}, {"step", std::to_string(step.seq)}});
+  jobs::begin_backfill(session_, job.claim, step);
+  Sweep sweep(session_, own_, job, step, settings_);
+  for (bool more = true; more;) {
+    if (hooks_.stopping())
+      throw Error(Retry::same_session, "the worker is to end", "57014");
+    if (standbys_are_behind(job, step.seq)) {
+      rest(kRestMost);
+      jobs::check_claim(session_, job.claim);
+      continue;
+    }
+    more = sweep.batch(true);
+    if (sweep.held_up() == 5)
+      log::info("backfill waits for rows", {{"job", job.claim.job.str()}});
+    // No more than a part at a time: it may be told to go faster.
+    for (auto left = sweep.rest(); left.count() > 0; left -= kRestMost) {
+      rest(std::min(left, kRestMost));
+      jobs::check_claim(session_, job.claim);
+    }
+    vacuum(job, step);
+  }
+  testpoint::reach("between_steps");
+  pg::Transaction(session_).commit(jobs::end_step_text(job.claim, step));
+}
+
+bool Executor::help() {
+  const auto help = jobs::help_wanted(session_);
+  if (!help) return false;
+  const auto& job = help->job;
+  Sweep sweep(session_, own_, job, help->step, settings_);
+  bool did = false;
+  try {
+    while (!hooks_.stopping() && sweep.batch(false)) {
+      did = true;
+      rest(std::min(sweep.rest(), kRestMost));
+    }
+  } catch (const Error& error) {
+    if (session_.broken()) throw;
+    // Its own worker meets the same, and settles it.
+    log::debug("no help", {{"job", job.claim.job.str()}, {"reason", error.what()}});
+    did = false;
+  }
+  if (sweep.leaves_traces()) session_.poison();
+  return did;
+}
+
+}  // namespace lockkeeper::workers

@@ -1,0 +1,80 @@
+#include "workers/sweep.hpp"
+
+#include <algorithm>
+
+#include "base/testpoint.hpp"
+#include "sql/queries.hpp"
+
+namespace lockkeeper::workers {
+namespace {
+
+// Below deadlock_timeout, whatever the settings say: who waits longest is told of a deadlock, and
+// that must be us.
+constexpr std::chrono::milliseconds kRowWaitMost{200};
+constexpr std::int64_t kBlocksMost = 65536;
+
+std::string of_blocks(const std::string& update, std::int64_t first, std::int64_t end) {
+  return update + " AND ctid >= '(" + std::to_string(first) + ",0)' AND ctid < '(" +
+         std::to_string(end) + ",0)'";
+}
+
+}  // namespace
+
+Sweep::Sweep(pg::Session& session, const jobs::Environment& own, const jobs::Job& job,
+             const jobs::StoredStep& step, const config::WorkSettings& settings)
+    : session_(session),
+      job_(job),
+      step_(step),
+      dressed_(session, own, job_, std::min(settings.lock_timeout, kRowWaitMost)) {}
+
+bool Sweep::batch(bool waits) {
+  try {
+    const bool more = run(waits);
+    held_up_ = 0;
+    return more;
+  } catch (const Error& error) {
+    if (session_.broken() || error.sqlstate() != "55P03") throw;
+    if (blocks_ == 1) ++held_up_;
+    blocks_ = std::max<std::int64_t>(1, blocks_ / 4);
+    rest_ = std::chrono::milliseconds(held_up_ == 0 ? 0 : std::min(500, 20 * held_up_));
+    return true;
+  }
+}
+
+bool Sweep::run(bool waits) {
+  const auto begun = std::chrono::steady_clock::now();
+  pg::Transaction tx(session_);
+  const auto batch = jobs::next_batch(session_, job_.claim, step_.seq, waits);
+  if (!batch) return false;
+  const auto end = std::min(batch->end, batch->first + blocks_);
+  session_.script(dressed_.dress_text() +
+                  (step_.step.quiet ? "SET LOCAL session_replication_role = replica;" : ""));
+  dressed_.run(of_blocks(step_.step.statements.front(), batch->first, end));
+  testpoint::reach("after_batch");
+  const std::string undress = dressed_.undress();
+  const auto rows =
+      session_.run(sql::workers_rows_written, pg::Params::of(step_.step.target_oid))
+          .front()
+          .integer("rows");
+  tx.commit(undress + jobs::same_target_text(step_) +
+            jobs::end_batch_text(job_.claim, step_.seq, *batch, end, rows));
+  testpoint::reach("batch_committed");
+  adapt(*batch, rows, std::chrono::steady_clock::now() - begun);
+  return true;
+}
+
+void Sweep::adapt(const jobs::Batch& batch, std::int64_t rows,
+                  std::chrono::duration<double> took) {
+  const double wanted = static_cast<double>(batch.milliseconds) / 1000;
+  const double factor = std::clamp(wanted / std::max(took.count(), 1e-4), 0.25, 2.0);
+  blocks_ = std::clamp<std::int64_t>(
+      static_cast<std::int64_t>(static_cast<double>(blocks_) * factor), 1, kBlocksMost);
+  rest_ = std::chrono::milliseconds(0);
+  if (batch.rows_per_second == 0) return;
+  // Each of the workers has its share.
+  const double share = static_cast<double>(batch.rows_per_second) / batch.threads;
+  const double pause = static_cast<double>(rows) / share - took.count();
+  rest_ = std::chrono::milliseconds(static_cast<std::int64_t>(std::max(0.0, pause) * 1000));
+}
+
+}  // namespace lockkeeper::workers
