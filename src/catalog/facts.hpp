@@ -33,7 +33,7 @@ struct ColumnIndex {
 struct ColumnConstraint {
   std::string name;
   std::string definition;  ///< "CHECK (…)", names with schemas
-  std::string table;       ///< quoted, with its schema; of a foreign key of the table itself: target
+  std::string table;  ///< quoted, with its schema; of a foreign key of the table itself: target
   bool foreign_key = false;
   bool valid = true;
   bool partitioned = false;  ///< a foreign key of a partition or of a partitioned table
@@ -43,8 +43,8 @@ struct ColumnConstraint {
 
 /// The sequence of a serial or identity column.
 struct ColumnSequence {
-  std::string name;  ///< quoted, with its schema
-  std::string bare;  ///< its name alone
+  std::string name;     ///< quoted, with its schema
+  std::string bare;     ///< its name alone
   std::string options;  ///< of CREATE SEQUENCE, but AS
   std::string comment;
   bool identity = false, granted = false;
@@ -108,9 +108,9 @@ struct Wanted {
   std::vector<std::string> types;
   std::string filled;                        ///< a table that may have to be backfilled
   std::vector<std::string> changed_columns;  ///< of it: those that get another type
-  std::string rehearsal;  ///< their ALTER TABLE, on pg_temp; empty: there are none
+  std::string rehearsal;            ///< their ALTER TABLE, on pg_temp; empty: there are none
   std::int64_t rehearsed_from = 0;  ///< bytes of the table
-  std::string role;  ///< that the change is made with
+  std::string role;                 ///< that the change is made with
 };
 
 struct Facts {

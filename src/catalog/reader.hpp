@@ -8,8 +8,8 @@
 
 namespace lockkeeper::catalog {
 
-/// Facts of what exists; a name that does not exist is simply not in the result. In a transaction of
-/// the caller. `run`: for a rehearsal. Throws Error.
+/// Facts of what exists; a name that does not exist is simply not in the result. In a transaction
+/// of the caller. `run`: for a rehearsal. Throws Error.
 Facts read(pg::Session& session, const Wanted& wanted, const Run& run);
 
 }  // namespace lockkeeper::catalog

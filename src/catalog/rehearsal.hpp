@@ -16,7 +16,8 @@ namespace lockkeeper::catalog {
 using Run = std::function<void(const std::string& statement)>;
 
 /// Runs `alter`, an ALTER TABLE of the table's name in pg_temp, on a copy. In the caller's
-/// transaction, which is as it was afterwards. Empty: no copy could be made. Throws Error when the session is broken.
+/// transaction, which is as it was afterwards. Empty: no copy could be made. Throws Error when the
+/// session is broken.
 std::optional<Rehearsal> rehearse(pg::Session& session, const Table& table,
                                   const std::string& alter, const Run& run);
 

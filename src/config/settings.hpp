@@ -18,10 +18,10 @@ struct WorkSettings {
   std::chrono::milliseconds first_lock_timeout{20};      ///< the same of the first try
   std::chrono::milliseconds long_lock_timeout{1800000};  ///< CONCURRENTLY: blocks nobody meanwhile
   std::chrono::milliseconds lag_most{10000};  ///< of a standby, before a backfill waits for it
-  int tries_most = 512;                    ///< retryable errors before a job is given up
-  int crashes_most = 3;                    ///< deaths of workers before a job is set aside
-  bool flush_each_job = false;             ///< each job's commit waits for the disk
-  std::chrono::milliseconds lease{15000};  ///< silence of a process before its claims are taken
+  int tries_most = 512;                       ///< retryable errors before a job is given up
+  int crashes_most = 3;                       ///< deaths of workers before a job is set aside
+  bool flush_each_job = false;                ///< each job's commit waits for the disk
+  std::chrono::milliseconds lease{15000};     ///< silence of a process before its claims are taken
   std::chrono::milliseconds idle_close{30000};  ///< then an idle session is closed, but one
   std::chrono::milliseconds poll{5000};         ///< the net under LISTEN/NOTIFY
   std::chrono::milliseconds liveness{400};      ///< how often lost workers are looked for

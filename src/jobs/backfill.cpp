@@ -19,12 +19,9 @@ std::optional<Batch> next_batch(pg::Session& session, const Claim& claim, int se
       session.run(sql::jobs_next_batch, pg::Params::of(claim.job, claim.epoch, seq, waits));
   if (rows.empty()) return std::nullopt;
   const auto& row = rows.front();
-  return Batch{static_cast<int>(row.integer("n")),
-               row.integer("next_block"),
-               row.integer("end_block"),
-               row.integer("batch_ms"),
-               row.integer("rows_per_second"),
-               static_cast<int>(row.integer("threads"))};
+  return Batch{static_cast<int>(row.integer("n")), row.integer("next_block"),
+               row.integer("end_block"),           row.integer("batch_ms"),
+               row.integer("rows_per_second"),     static_cast<int>(row.integer("threads"))};
 }
 
 std::string end_batch_text(const Claim& claim, int seq, const Batch& batch, std::int64_t next,

@@ -9,7 +9,6 @@
 namespace lockkeeper::jobs {
 namespace {
 
-
 std::optional<std::string> process_of(const WorkerIdentity& worker) {
   return worker.process == 0 ? std::nullopt : std::optional(std::to_string(worker.process));
 }

@@ -23,9 +23,7 @@ PgQuery__Node* last_of(PgQuery__ColumnRef& reference) {
   return reference.fields[reference.n_fields - 1];
 }
 
-bool is_string(const PgQuery__Node* node) {
-  return node->node_case == PG_QUERY__NODE__NODE_STRING;
-}
+bool is_string(const PgQuery__Node* node) { return node->node_case == PG_QUERY__NODE__NODE_STRING; }
 
 // Writes new.a for each reference, as long as it lives.
 class OfNewRow {
@@ -88,8 +86,7 @@ ColumnExpression expression_of(PgQuery__Node* tree) {
 std::string type_sql(const PgQuery__ColumnDef& column) {
   const Message add("ALTER TABLE t ADD COLUMN c box");
   const auto begin = add.sql().find(" box");
-  auto& definition =
-      *add.statement()->alter_table_stmt->cmds[0]->alter_table_cmd->def->column_def;
+  auto& definition = *add.statement()->alter_table_stmt->cmds[0]->alter_table_cmd->def->column_def;
   auto* own = definition.type_name;
   definition.type_name = column.type_name;
   definition.coll_clause = column.coll_clause;
@@ -127,9 +124,8 @@ bool read_identity(PgQuery__Constraint& identity, ColumnDefinition& made) {
   made.identity = identity_sql(identity);
   made.sequence = sequence_sql(identity);
   for (std::size_t i = 0; i < identity.n_options; ++i)
-    made.names_sequence =
-        made.names_sequence ||
-        std::string(identity.options[i]->def_elem->defname) == "sequence_name";
+    made.names_sequence = made.names_sequence ||
+                          std::string(identity.options[i]->def_elem->defname) == "sequence_name";
   return !made.identity.empty();
 }
 
@@ -213,8 +209,7 @@ std::optional<std::string> constraint_on(const std::string& text, const Renames&
   auto* statement = message.statement();
   if (statement == nullptr || statement->node_case != PG_QUERY__NODE__NODE_ALTER_TABLE_STMT)
     return std::nullopt;
-  auto& constraint =
-      *statement->alter_table_stmt->cmds[0]->alter_table_cmd->def->constraint;
+  auto& constraint = *statement->alter_table_stmt->cmds[0]->alter_table_cmd->def->constraint;
   {
     const Replaced own(constraint.conname, constraint_name(constraint.conname));
     if (!same_statement(text, message.sql())) return std::nullopt;

@@ -26,8 +26,8 @@ struct ColumnDefinition {
   bool collated = false;                  ///< COLLATE was written
   std::optional<ColumnExpression> value;  ///< DEFAULT of a new one, USING of another type
   bool not_null = false;
-  std::string identity;  ///< ALTER COLUMN … ADD this: "GENERATED ALWAYS AS IDENTITY (…)"
-  std::string sequence;  ///< its options, for CREATE SEQUENCE
+  std::string identity;         ///< ALTER COLUMN … ADD this: "GENERATED ALWAYS AS IDENTITY (…)"
+  std::string sequence;         ///< its options, for CREATE SEQUENCE
   bool names_sequence = false;  ///< the options say the name of the sequence
 };
 

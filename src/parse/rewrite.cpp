@@ -167,9 +167,8 @@ bool AlterTable::Tree::hoist(PgQuery__ColumnDef& column, const Part& part) {
                constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY) {
       constraint->keys = lists.back().data();
       constraint->n_keys = 1;
-      added.constraint_type = constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE
-                                  ? "unique"
-                                  : "primary key";
+      added.constraint_type =
+          constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE ? "unique" : "primary key";
     } else {
       added.constraint_type = "check";
     }

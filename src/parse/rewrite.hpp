@@ -16,8 +16,8 @@
 namespace lockkeeper::parse {
 
 /// One command of an ALTER TABLE. Column constraints of ADD COLUMN (CHECK, UNIQUE, PRIMARY KEY,
-/// REFERENCES) are commands of their own, as if they had been written as table constraints: PostgreSQL does the
-/// same with them.
+/// REFERENCES) are commands of their own, as if they had been written as table constraints:
+/// PostgreSQL does the same with them.
 struct AlterPiece {
   Part part;
   std::string constraint;  ///< add/drop constraint: its name; empty: the server names it
@@ -50,7 +50,8 @@ class AlterTable {
   /// Writes the table, and the target of each foreign key in `targets` (by piece), with their
   /// schemas.
   void qualify(const std::string& schema, const std::map<std::size_t, std::string>& targets);
-  /// What a piece says of its column: add column, modify column. Empty when it cannot be given back.
+  /// What a piece says of its column: add column, modify column. Empty when it cannot be given
+  /// back.
   [[nodiscard]] std::optional<ColumnDefinition> definition(std::size_t piece) const;
   /// From now on the constraints that are added are written with these names for columns.
   void rename_columns(const Renames& renames);

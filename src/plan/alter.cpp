@@ -179,12 +179,11 @@ bool Alter::place_unique(std::size_t i) {
                     "builds the unique index beside reads and writes");
   build.index = quoted(index);
   build.table = quoted(table_.schema) + "." + quoted(table_.name);
-  build.statements = {"CREATE UNIQUE INDEX CONCURRENTLY " + build.index + " ON " + build.table +
-                      " (" + list(own_names(piece.columns)) + ")" +
-                      (piece.including.empty()
-                           ? ""
-                           : " INCLUDE (" + list(own_names(piece.including)) + ")") +
-                      (piece.nulls_not_distinct ? " NULLS NOT DISTINCT" : "")};
+  build.statements = {
+      "CREATE UNIQUE INDEX CONCURRENTLY " + build.index + " ON " + build.table + " (" +
+      list(own_names(piece.columns)) + ")" +
+      (piece.including.empty() ? "" : " INCLUDE (" + list(own_names(piece.including)) + ")") +
+      (piece.nulls_not_distinct ? " NULLS NOT DISTINCT" : "")};
   build.undo = {"DROP INDEX CONCURRENTLY IF EXISTS " + quoted(table_.schema) + "." + build.index};
   build.schema_state = "write reorganization";
   builds_.push_back(std::move(build));

@@ -34,8 +34,7 @@ class Alter {
         const catalog::Facts& facts)
       : unit_(unit), alter_(alter), table_(table), facts_(facts) {
     const bool only = alter.table().compare(0, 5, "ONLY ") == 0;
-    name_ = (only ? "ONLY " : "") + parse::quoted(table.schema) + "." +
-            parse::quoted(table.name);
+    name_ = (only ? "ONLY " : "") + parse::quoted(table.schema) + "." + parse::quoted(table.name);
   }
 
   std::optional<Plan> plan();
@@ -115,8 +114,8 @@ class Alter {
   std::vector<std::string> at_last_;      ///< what needs those keys
   std::vector<TableLock> cut_locks_;
   std::set<std::string> cut_tables_;  ///< others that it locks, in this order
-  std::vector<Step> after_;               ///< steps that follow the cut-over
-  std::set<std::string> moved_;           ///< indexes and constraints that are dealt with
+  std::vector<Step> after_;           ///< steps that follow the cut-over
+  std::set<std::string> moved_;       ///< indexes and constraints that are dealt with
 };
 
 }  // namespace lockkeeper::plan

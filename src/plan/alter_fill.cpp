@@ -57,8 +57,7 @@ bool Alter::can_fill() const {
          (!filling->has_triggers || filling->may_be_quiet);
 }
 
-bool Alter::may_change(const std::string& column,
-                       const parse::ColumnDefinition& definition) const {
+bool Alter::may_change(const std::string& column, const parse::ColumnDefinition& definition) const {
   const auto known = table_.dependents.find(column);
   if (known == table_.dependents.end() || !known->second.others.empty()) return false;
   const auto is = [&](const std::string& name, auto what) {
@@ -70,9 +69,8 @@ bool Alter::may_change(const std::string& column,
   if (!is(column, any) || is(column, computed)) return false;
   if (!definition.value) return true;
   const auto& used = definition.value->columns;
-  return std::all_of(used.begin(), used.end(), [&](const std::string& name) {
-    return is(name, any) && !is(name, computed);
-  });
+  return std::all_of(used.begin(), used.end(),
+                     [&](const std::string& name) { return is(name, any) && !is(name, computed); });
 }
 
 bool Alter::place_filled(std::size_t i) {
@@ -91,9 +89,9 @@ bool Alter::place_filled(std::size_t i) {
   };
   if (one.changed) {
     if (!may_change(part.column, *definition)) return false;
-    const auto& old = *std::find_if(
-        table_.columns.begin(), table_.columns.end(),
-        [&](const catalog::Column& column) { return column.name == part.column; });
+    const auto& old =
+        *std::find_if(table_.columns.begin(), table_.columns.end(),
+                      [&](const catalog::Column& column) { return column.name == part.column; });
     definition->not_null = old.not_null;
   } else {
     const bool numbered = part.serial || part.identity;
@@ -143,8 +141,7 @@ std::string Alter::new_column_value(const Filled& filled) {
                         : chosen_name(table_.name, {filled.helper}, "seq", table_.taken_relations);
   const std::string sequence = quoted(table_.schema) + "." + quoted(bare);
   const std::string type = part.serial ? serial_type(part.type) : filled.definition.type;
-  fill_first_.push_back("CREATE SEQUENCE " + sequence + " AS " + type +
-                        filled.definition.sequence);
+  fill_first_.push_back("CREATE SEQUENCE " + sequence + " AS " + type + filled.definition.sequence);
   fill_first_.push_back("ALTER SEQUENCE " + sequence + " OWNED BY " + own_name() + "." +
                         quoted(filled.helper));
   const std::string value = "nextval(" + literal(sequence) + "::regclass)";
@@ -165,8 +162,8 @@ std::string Alter::new_column_value(const Filled& filled) {
 void Alter::fill_new(const Filled& filled) {
   const std::string helper = quoted(filled.helper);
   const std::string value = new_column_value(filled);
-  fill_first_.push_back("ALTER TABLE " + own_name() + " ALTER COLUMN " + helper +
-                        " SET DEFAULT " + value);
+  fill_first_.push_back("ALTER TABLE " + own_name() + " ALTER COLUMN " + helper + " SET DEFAULT " +
+                        value);
   trigger_.push_back("IF new." + helper + " IS NULL THEN new." + helper + " := " + value +
                      "; END IF;");
   own_rights_ = true;
@@ -189,8 +186,8 @@ void Alter::fill_changed(const Filled& filled) {
       " BEGIN IF (SELECT pg_catalog.count(*) FROM pg_catalog.pg_depend AS d JOIN "
       "pg_catalog.pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid WHERE "
       "d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = " +
-      table_.oid + " AND a.attname = " + literal(filled.column) +
-      ") <> " + std::to_string(own.uses) + " THEN RAISE EXCEPTION USING MESSAGE = " +
+      table_.oid + " AND a.attname = " + literal(filled.column) + ") <> " +
+      std::to_string(own.uses) + " THEN RAISE EXCEPTION USING MESSAGE = " +
       literal("what depends on column " + quoted(filled.column) + " of " + own_name() +
               " was changed by somebody else while its change was under way") +
       ", ERRCODE = '55000'; END IF; END ";
@@ -287,15 +284,14 @@ bool Alter::copy_index(const catalog::ColumnIndex& index) {
 bool Alter::copy_constraint(const catalog::ColumnConstraint& constraint) {
   if (constraint.partitioned) return false;
   const std::string name = helper_constraint(constraint.foreign_key ? "reference" : "check");
-  const auto text =
-      parse::constraint_on("ALTER TABLE " + own_name() + " ADD CONSTRAINT " +
-                               quoted(constraint.name) + " " + constraint.definition,
-                           renames_, name);
+  const auto text = parse::constraint_on("ALTER TABLE " + own_name() + " ADD CONSTRAINT " +
+                                             quoted(constraint.name) + " " + constraint.definition,
+                                         renames_, name);
   if (!text) return false;
   helpers_.push_back(*text + (constraint.valid ? " NOT VALID" : ""));
   if (constraint.foreign_key) {
-    first_locks_.push_back({unit_.action, constraint.table, LockMode::share_row_exclusive, false,
-                            false, ""});
+    first_locks_.push_back(
+        {unit_.action, constraint.table, LockMode::share_row_exclusive, false, false, ""});
     proof_locks_.push_back({unit_.action, constraint.table, LockMode::row_share, false, false, ""});
     cut_locks_.push_back(
         {unit_.action, constraint.table, LockMode::access_exclusive, false, false, ""});
@@ -330,8 +326,8 @@ void Alter::move_referring(const catalog::ColumnConstraint& constraint) {
                     "reads the rows that refer to the column once, beside reads and writes");
   proof.statements = {alter + "VALIDATE CONSTRAINT " + quoted(constraint.name)};
   proof.target_oid.clear();
-  proof.locks.push_back({unit_.action, constraint.table, LockMode::share_update_exclusive, false,
-                         true, ""});
+  proof.locks.push_back(
+      {unit_.action, constraint.table, LockMode::share_update_exclusive, false, true, ""});
   after_.push_back(std::move(proof));
 }
 
@@ -397,8 +393,7 @@ void Alter::add_trigger() {
 void Alter::finish_filled() {
   std::string locked = own_name();
   for (const auto& table : cut_tables_) locked += ", " + table;
-  cut_before_.insert(cut_before_.begin(),
-                     "LOCK TABLE " + locked + " IN ACCESS EXCLUSIVE MODE");
+  cut_before_.insert(cut_before_.begin(), "LOCK TABLE " + locked + " IN ACCESS EXCLUSIVE MODE");
   add_trigger();
   for (const auto& one : filled_)
     if (one.changed)

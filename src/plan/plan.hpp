@@ -63,7 +63,7 @@ struct Step {
   std::string target;      ///< its name when the plan was made, quoted, with schema; in `undo` too
   std::string
       index;  ///< build_index: the index, quoted, without schema; empty: the server names it
-  std::string table;  ///< build_index: its table
+  std::string table;       ///< build_index: its table
   bool quiet = false;      ///< backfill: triggers of the application must not fire
   bool no_return = false;  ///< once it is done, the job is only taken forward
   std::vector<TableLock> locks;

@@ -70,8 +70,7 @@ const char* to_string(StepKind kind) {
 }
 
 StepKind step_kind_from(const std::string& name) {
-  for (const auto kind :
-       {StepKind::transaction, StepKind::outside_transaction,
+  for (const auto kind : {StepKind::transaction, StepKind::outside_transaction,
                           StepKind::build_index, StepKind::backfill})
     if (name == to_string(kind)) return kind;
   throw Error(Retry::never, "there is no kind of step " + name);

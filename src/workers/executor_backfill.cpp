@@ -30,9 +30,9 @@ bool Executor::standbys_are_behind(const jobs::Job& job, int seq) {
   const double seconds = session_.run(sql::workers_replication_lag).front().real("seconds");
   lag_ = std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
   const bool behind = lag_ > settings_.lag_most;
-  jobs::throttled(session_, job.claim, seq,
-                  behind ? "a standby is " + std::to_string(lag_.count() / 1000) + " s behind"
-                         : "");
+  jobs::throttled(
+      session_, job.claim, seq,
+      behind ? "a standby is " + std::to_string(lag_.count() / 1000) + " s behind" : "");
   return behind;
 }
 
@@ -45,8 +45,7 @@ void Executor::vacuum(const jobs::Job& job, const jobs::StoredStep& step) {
     dressed.dress_session();
     session->statement("VACUUM (SKIP_LOCKED, TRUNCATE false) " + step.step.target);
   } catch (const Error& error) {
-    log::info("table was not vacuumed",
-              {{"job", job.claim.job.str()}, {"reason", error.what()}});
+    log::info("table was not vacuumed", {{"job", job.claim.job.str()}, {"reason", error.what()}});
   }
 }
 
@@ -56,16 +55,14 @@ void Executor::run_backfill(const jobs::Job& job, const jobs::StoredStep& step) 
   jobs::begin_backfill(session_, job.claim, step);
   Sweep sweep(session_, own_, job, step, settings_);
   for (bool more = true; more;) {
-    if (hooks_.stopping())
-      throw Error(Retry::same_session, "the worker is to end", "57014");
+    if (hooks_.stopping()) throw Error(Retry::same_session, "the worker is to end", "57014");
     if (standbys_are_behind(job, step.seq)) {
       rest(kRestMost);
       jobs::check_claim(session_, job.claim);
       continue;
     }
     more = sweep.batch(true);
-    if (sweep.held_up() == 5)
-      log::info("backfill waits for rows", {{"job", job.claim.job.str()}});
+    if (sweep.held_up() == 5) log::info("backfill waits for rows", {{"job", job.claim.job.str()}});
     // No more than a part at a time: it may be told to go faster.
     for (auto left = sweep.rest(); left.count() > 0; left -= kRestMost) {
       rest(std::min(left, kRestMost));

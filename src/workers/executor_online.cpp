@@ -24,9 +24,8 @@ std::optional<plan::Plan> Executor::online_plan(const jobs::Job& job) {
   if (!plan::may_be_online(unit)) return std::nullopt;
   JobSession dressed(session_, own_, job, settings_.lock_timeout);
   const pg::Transaction tx(session_, dressed.begin_text());
-  return plan::online(unit,
-                      catalog::read(session_, plan::wanted_facts(unit, job.role),
-                                    [&](const std::string& text) { dressed.run(text); }));
+  return plan::online(unit, catalog::read(session_, plan::wanted_facts(unit, job.role),
+                                          [&](const std::string& text) { dressed.run(text); }));
 }
 
 std::vector<jobs::StoredStep> Executor::steps_of(const jobs::Job& job) {
@@ -107,6 +106,14 @@ bool Executor::undo(const jobs::Job& job, const Report& reason) {
   if (!job.transactional) return true;
   auto steps = jobs::steps(session_, job.claim.job);
   if (steps.empty()) return true;
+  // Behind the cut-over there is no way back, only forward.
+  if (std::any_of(steps.begin(), steps.end(), [](const auto& step) {
+        return step.step.no_return && step.state == "done";
+      })) {
+    jobs::go_on(session_, job.claim);
+    run_steps(job, steps);
+    return false;
+  }
   std::reverse(steps.begin(), steps.end());
   if (!jobs::begin_rollback(session_, job.claim, reason)) {
     log::warning("claim lost", {{"job", job.claim.job.str()}});
@@ -114,12 +121,6 @@ bool Executor::undo(const jobs::Job& job, const Report& reason) {
   }
   bool foreign = false;
   for (const auto& step : steps) {
-    if (step.step.no_return && step.state == "done") {
-      // There is no way back from here, only forward.
-      jobs::go_on(session_, job.claim);
-      run_steps(job, jobs::steps(session_, job.claim.job));
-      return false;
-    }
     if (step.state == "pending" || step.state == "undone") continue;
     log::info("step is taken back",
               {{"job", job.claim.job.str()}, {"step", std::to_string(step.seq)}});

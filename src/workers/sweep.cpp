@@ -52,10 +52,9 @@ bool Sweep::run(bool waits) {
   dressed_.run(of_blocks(step_.step.statements.front(), batch->first, end));
   testpoint::reach("after_batch");
   const std::string undress = dressed_.undress();
-  const auto rows =
-      session_.run(sql::workers_rows_written, pg::Params::of(step_.step.target_oid))
-          .front()
-          .integer("rows");
+  const auto rows = session_.run(sql::workers_rows_written, pg::Params::of(step_.step.target_oid))
+                        .front()
+                        .integer("rows");
   tx.commit(undress + jobs::same_target_text(step_) +
             jobs::end_batch_text(job_.claim, step_.seq, *batch, end, rows));
   testpoint::reach("batch_committed");
@@ -63,8 +62,7 @@ bool Sweep::run(bool waits) {
   return true;
 }
 
-void Sweep::adapt(const jobs::Batch& batch, std::int64_t rows,
-                  std::chrono::duration<double> took) {
+void Sweep::adapt(const jobs::Batch& batch, std::int64_t rows, std::chrono::duration<double> took) {
   const double wanted = static_cast<double>(batch.milliseconds) / 1000;
   const double factor = std::clamp(wanted / std::max(took.count(), 1e-4), 0.25, 2.0);
   blocks_ = std::clamp<std::int64_t>(
