@@ -8,7 +8,6 @@ CREATE TABLE lockkeeper.ddl_reorg (
     job_id         bigint NOT NULL,
     seq            integer NOT NULL,
     blocks         bigint NOT NULL,             -- of the table when it began: what comes later is filled by the trigger
-    rows_estimated bigint NOT NULL,
     started_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     vacuumed       bigint NOT NULL DEFAULT 0,   -- blocks that were done when the table was vacuumed last
     throttled      text,                        -- why it goes slower than it could, or not at all
@@ -31,10 +30,46 @@ CREATE TABLE lockkeeper.ddl_subtask (
     FOREIGN KEY (job_id, seq) REFERENCES lockkeeper.ddl_reorg ON DELETE CASCADE
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
+-- How a job is run, kept among its settings as lockkeeper.…; never set in a session.
+CREATE FUNCTION lockkeeper.is_tuning(name text, value text) RETURNS boolean
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN name IN ('lockkeeper.threads', 'lockkeeper.batch_ms', 'lockkeeper.rows_per_second')
+                THEN value ~ '^[0-9]{1,9}$'
+                ELSE name = 'lockkeeper.postpone_cutover' AND value IN ('on', 'off') END
+$$;
+
+-- As in 0005, and how a job is run may be said with it. Settings are those that change what a statement means, never those that change whose
+-- rights it has or how long it waits (promises 9, 12).
+CREATE OR REPLACE FUNCTION lockkeeper.check_specs(jobs jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    spec jsonb;
+BEGIN
+    FOR spec IN SELECT j FROM jsonb_array_elements(jobs) AS t(j) LOOP
+        IF coalesce(jsonb_typeof(spec->'statements'), '') <> 'array'
+           OR jsonb_array_length(spec->'statements') = 0
+           OR EXISTS (SELECT FROM jsonb_array_elements(spec->'statements') AS s(e)
+                       WHERE jsonb_typeof(e) <> 'string')
+           OR coalesce(jsonb_typeof(spec->'refs'), '') <> 'array'
+           OR spec->>'search_path' IS NULL OR spec->>'action' IS NULL
+           OR (NOT coalesce((spec->>'transactional')::boolean, true)
+               AND jsonb_array_length(spec->'statements') > 1)
+           OR coalesce(jsonb_typeof(spec->'settings'), 'object') <> 'object'
+           OR EXISTS (SELECT FROM jsonb_each(coalesce(spec->'settings', '{}')) AS s
+                       WHERE jsonb_typeof(s.value) <> 'string'
+                          OR lower(s.key) IN ('role', 'session_authorization', 'lock_timeout',
+                                 'search_path', 'synchronous_commit')
+                          OR lower(s.key) ~ '^(default_)?transaction_'
+                          OR lower(s.key) ~ '^lockkeeper\.' AND NOT lockkeeper.is_tuning(s.key, s.value #>> '{}')) THEN
+            RAISE EXCEPTION 'not a job specification' USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+    END LOOP;
+END $$;
+
 -- A number that was set for a job, as a setting of its own; NULL: it was not, or it is none.
 CREATE FUNCTION lockkeeper.tuned(settings jsonb, name text, otherwise bigint) RETURNS bigint
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN settings->>name ~ '^[0-9]{1,12}$' THEN (settings->>name)::bigint ELSE otherwise END
+    SELECT CASE WHEN lockkeeper.is_tuning(name, settings->>name) THEN (settings->>name)::bigint ELSE otherwise END
 $$;
 
 -- Begins a backfill of table target, or goes on with one. Errors as those of end_step.
@@ -50,9 +85,7 @@ BEGIN
     IF job.state <> 'running' THEN RAISE EXCEPTION 'to be stopped' USING ERRCODE = 'LK002'; END IF;
     UPDATE lockkeeper.ddl_step SET state = 'running', started_at = coalesce(started_at, clock_timestamp())
      WHERE job_id = the_job AND seq = the_seq;
-    INSERT INTO lockkeeper.ddl_reorg (job_id, seq, blocks, rows_estimated)
-    SELECT the_job, the_seq, blocks, greatest(c.reltuples, 0) FROM pg_class AS c WHERE c.oid = target
-    ON CONFLICT DO NOTHING;
+    INSERT INTO lockkeeper.ddl_reorg (job_id, seq, blocks) VALUES (the_job, the_seq, blocks) ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN RETURN; END IF;
     INSERT INTO lockkeeper.ddl_subtask (job_id, seq, n, next_block, first_block, end_block, done)
     SELECT the_job, the_seq, i, i * range, i * range, least((i + 1) * range, blocks), false
@@ -103,18 +136,25 @@ RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
      WHERE job_id = the_job AND seq = the_seq AND n = the_n
 $$;
 
--- How far backfills are.
+-- How far steps are that take their time: backfills, and builds of indexes.
 CREATE VIEW lockkeeper.progress AS
-SELECT r.job_id, r.seq, d.rows, r.rows_estimated, d.blocks AS blocks_done, r.blocks,
+SELECT r.job_id, 'backfill' AS what, d.rows, d.blocks AS blocks_done, r.blocks,
        CASE WHEN r.blocks > 0 THEN round(100.0 * d.blocks / r.blocks, 1) ELSE 100 END AS percent,
-       round(d.rows / greatest(extract(epoch FROM pg_catalog.clock_timestamp() - r.started_at), 0.001)) AS rows_per_second,
-       CASE WHEN d.blocks > 0 THEN (pg_catalog.clock_timestamp() - r.started_at) * ((r.blocks - d.blocks)::float8 / d.blocks)
-            END AS remaining,
+       round(d.rows / greatest(extract(epoch FROM statement_timestamp() - r.started_at), 0.001)) AS rows_per_second,
+       CASE WHEN d.blocks > 0 THEN round(extract(epoch FROM statement_timestamp() - r.started_at)
+                                         * (r.blocks - d.blocks) / d.blocks, 1) END AS seconds_left,
        r.throttled, r.started_at
-  FROM lockkeeper.ddl_reorg AS r JOIN lockkeeper.ddl_job AS j ON j.id = r.job_id
+  FROM lockkeeper.ddl_reorg AS r
+  JOIN lockkeeper.ddl_step AS s ON s.job_id = r.job_id AND s.seq = r.seq AND s.state = 'running'
  CROSS JOIN LATERAL (SELECT coalesce(sum(t.rows), 0)::bigint AS rows,
                             coalesce(sum(t.next_block - t.first_block), 0)::bigint AS blocks
-                       FROM lockkeeper.ddl_subtask AS t WHERE t.job_id = r.job_id AND t.seq = r.seq) AS d;
+                       FROM lockkeeper.ddl_subtask AS t WHERE t.job_id = r.job_id AND t.seq = r.seq) AS d
+UNION ALL
+SELECT j.id, p.phase, p.tuples_done, p.blocks_done, p.blocks_total,
+       round(100.0 * CASE WHEN p.blocks_total > 0 THEN p.blocks_done::numeric / p.blocks_total
+                          WHEN p.tuples_total > 0 THEN p.tuples_done::numeric / p.tuples_total END, 1),
+       NULL, NULL, NULL, NULL
+  FROM pg_stat_progress_create_index AS p JOIN lockkeeper.ddl_job AS j ON j.outside_pid = p.pid;
 GRANT SELECT ON lockkeeper.progress TO PUBLIC;
 
 -- As before, and the ranges of a backfill go: who works at one ends its batch first.
@@ -142,13 +182,11 @@ BEGIN
         RAISE EXCEPTION 'there is no job % that you may change', the_job USING ERRCODE = 'no_data_found';
     END IF;
     FOR one IN SELECT key, value FROM jsonb_each_text(changes) LOOP
-        IF one.key NOT IN ('threads', 'batch_ms', 'rows_per_second', 'postpone_cutover') THEN
-            RAISE EXCEPTION 'a job has no "%"', one.key
-                USING ERRCODE = 'invalid_parameter_value', HINT = 'threads, batch_ms, rows_per_second, postpone_cutover';
-        ELSIF one.key = 'postpone_cutover' AND one.value NOT IN ('on', 'off') THEN
-            RAISE EXCEPTION 'postpone_cutover is on or off' USING ERRCODE = 'invalid_parameter_value';
-        ELSIF one.key <> 'postpone_cutover' AND one.value !~ '^[0-9]{1,9}$' THEN
-            RAISE EXCEPTION '% is a whole number', one.key USING ERRCODE = 'invalid_parameter_value';
+        IF NOT coalesce(one.value IS NULL AND 'lockkeeper.' || one.key IN ('lockkeeper.threads', 'lockkeeper.batch_ms',
+                            'lockkeeper.rows_per_second', 'lockkeeper.postpone_cutover')
+                        OR lockkeeper.is_tuning('lockkeeper.' || one.key, one.value), false) THEN
+            RAISE EXCEPTION '"%" cannot be "%"', one.key, one.value USING ERRCODE = 'invalid_parameter_value',
+                HINT = 'threads, batch_ms, rows_per_second: a whole number; postpone_cutover: on or off';
         END IF;
     END LOOP;
     UPDATE lockkeeper.ddl_job SET settings = jsonb_strip_nulls(settings || (
@@ -186,7 +224,7 @@ DECLARE
     grantee name;
 BEGIN
     FOR f IN SELECT p.oid FROM pg_catalog.pg_proc AS p WHERE p.pronamespace = 'lockkeeper'::regnamespace
-                AND p.proname IN ('tuned', 'begin_backfill', 'next_batch', 'end_batch', 'alter_job') LOOP
+                AND p.proname IN ('tuned', 'is_tuning', 'begin_backfill', 'next_batch', 'end_batch', 'alter_job') LOOP
         EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
     END LOOP;
     FOR grantee IN SELECT DISTINCT pg_catalog.pg_get_userbyid(a.grantee) FROM pg_catalog.pg_proc AS p,

@@ -6,10 +6,10 @@ SELECT c.relispartition OR c.reloftype <> 0 OR c.relhassubclass OR EXISTS (
        -- triggers that an UPDATE of another column fires
        coalesce((SELECT pg_catalog.bool_or(t.tgenabled = 'O') FROM pg_catalog.pg_trigger AS t
                   WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgtype & 16 <> 0
-                    AND pg_catalog.array_length(t.tgattr::int2[], 1) IS NULL), false) AS has_triggers,
+                    AND t.tgattr::text = ''), false) AS has_triggers,
        coalesce((SELECT pg_catalog.bool_or(t.tgenabled IN ('A', 'R')) FROM pg_catalog.pg_trigger AS t
                   WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgtype & 16 <> 0
-                    AND pg_catalog.array_length(t.tgattr::int2[], 1) IS NULL), false) AS has_loud_triggers,
+                    AND t.tgattr::text = ''), false) AS has_loud_triggers,
        pg_catalog.has_schema_privilege($2, c.relnamespace, 'CREATE') AS may_create,
        -- session_replication_role: both the session, and the role by itself
        (SELECT pg_catalog.bool_and(r.rolsuper) FROM pg_catalog.pg_roles AS r

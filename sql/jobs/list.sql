@@ -2,5 +2,6 @@
 SELECT pg_catalog.row_to_json(j) AS job FROM (
     SELECT v.id, v.state, v.schema_state, v.action, v.objects, v.dependency_id, v.paused_by,
            pg_catalog.round(extract(epoch FROM v.age)::numeric, 3) AS age_seconds, v.worker, v.role,
-           v.tries, v.retry_at, v.error, v.batch_id, v.statement
+           v.tries, v.retry_at, v.error, v.batch_id, v.statement,
+           (SELECT pg_catalog.to_json(p) FROM lockkeeper.progress AS p WHERE p.job_id = v.id LIMIT 1) AS progress
       FROM lockkeeper.jobs AS v ORDER BY v.id LIMIT $1::integer) AS j;

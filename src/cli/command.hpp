@@ -41,6 +41,18 @@ void add_plan(CLI::App& app, Context& context);
 void add_jobs(CLI::App& app, Context& context);
 void add_show(CLI::App& app, Context& context);
 void add_watch(CLI::App& app, Context& context);
+/// How jobs are to be run: options of submit, apply and alter.
+struct TuningWords {
+  int threads = -1;
+  int batch = -1;
+  std::int64_t max_speed = -1;
+  bool postpone = false;
+};
+void add_tuning_options(CLI::App& command, TuningWords& words);
+jobs::Tuning tuning_of(const TuningWords& words);
+
+void add_alter(CLI::App& app, Context& context);
+void add_cutover(CLI::App& app, Context& context);
 void add_cancel(CLI::App& app, Context& context);
 void add_history(CLI::App& app, Context& context);
 void add_stats(CLI::App& app, Context& context);

@@ -32,11 +32,13 @@ std::string waits_for(const Json& job) {
 
 void print_jobs(const std::vector<Json>& jobs) {
   std::vector<std::vector<std::string>> rows;
-  for (const auto& job : jobs)
-    rows.push_back({job["id"].dump(), cell(job["state"]), cell(job["schema_state"]),
-                    cell(job["action"]), short_objects(job["objects"]), waits_for(job),
-                    duration(job["age_seconds"].get<double>()), cell(job["worker"]),
+  for (const auto& job : jobs) {
+    const auto progress = progress_words(job);
+    rows.push_back({job["id"].dump(), cell(job["state"]) + (progress.empty() ? "" : " " + progress),
+                    cell(job["schema_state"]), cell(job["action"]), short_objects(job["objects"]),
+                    waits_for(job), duration(job["age_seconds"].get<double>()), cell(job["worker"]),
                     one_line(cell(job["statement"]))});
+  }
   print_table({"ID", "STATE", "SCHEMA STATE", "ACTION", "OBJECTS", "WAITS FOR", "AGE", "WORKER",
                "STATEMENT"},
               rows);

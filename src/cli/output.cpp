@@ -82,6 +82,14 @@ void print_json(const Json& json) {
   std::cout << json.dump(2, ' ', false, Json::error_handler_t::replace) << std::endl;
 }
 
+std::string bytes(std::int64_t count) {
+  static const char* const kUnits[] = {"B", "kB", "MB", "GB", "TB"};
+  double amount = static_cast<double>(count);
+  std::size_t unit = 0;
+  for (; amount >= 1000 && unit < 4; ++unit) amount /= 1024;
+  return fmt::format("{:.{}f} {}", amount, unit == 0 || amount >= 100 ? 0 : 1, kUnits[unit]);
+}
+
 std::string duration(double seconds) {
   seconds = std::max(seconds, 0.0);
   if (seconds < 1) return fmt::format("{:.1f} ms", seconds * 1000);

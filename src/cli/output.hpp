@@ -20,6 +20,8 @@ void print_json(const Json& json);
 
 /// "0.4 ms", "1.25 s", "3 min 5 s".
 std::string duration(double seconds);
+/// "1.5 GB".
+std::string bytes(std::int64_t count);
 /// "orders, customers" from keys like relation:public.orders; schema public is left out.
 std::string short_objects(const Json& objects);
 /// The first line of a text, white space folded.

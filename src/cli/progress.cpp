@@ -12,10 +12,12 @@ namespace {
 constexpr std::size_t kLines = 20;
 
 std::string line_of(const Json& job, bool with_time) {
+  const auto progress = with_time ? progress_words(job) : std::string();
   const std::string time = with_time || client::is_final_state(cell(job["state"]))
                                ? duration(job["seconds"].get<double>())
                                : "";
-  return fmt::format("job {:<5} {:<27} {:<16} {:>9}  {}", job["id"].get<long>(), state_words(job),
+  return fmt::format("job {:<5} {:<27} {:<16} {:>9}  {}", job["id"].get<long>(),
+                     state_words(job) + (progress.empty() ? "" : " " + progress),
                      cell(job["action"]), time, one_line(cell(job["statement"])));
 }
 
@@ -28,6 +30,19 @@ std::string in_the_way(const Json& job) {
   return message.compare(0, begin.size(), begin) == 0
              ? message.substr(begin.size(), message.find(',') - begin.size())
              : std::string();
+}
+
+std::string progress_words(const Json& job) {
+  const auto& progress = job["progress"];
+  if (!progress.is_object() || cell(job["state"]) != "running" || progress["percent"].is_null())
+    return {};
+  std::string words = cell(progress["percent"]) + " %";
+  if (!progress["rows_per_second"].is_null())
+    words += ", " + cell(progress["rows_per_second"]) + " rows/s";
+  if (!progress["seconds_left"].is_null())
+    words += ", " + duration(progress["seconds_left"].get<double>()) + " left";
+  if (!progress["throttled"].is_null()) words += ", held back: " + cell(progress["throttled"]);
+  return words;
 }
 
 std::string state_words(const Json& job) {

@@ -29,6 +29,8 @@ class Progress {
 /// Whose lock a job waits for: "pid 123"; empty: nobody's, as far as it is known.
 std::string in_the_way(const Json& job);
 
+/// "62.5 %, 8400 rows/s, 12 s left"; empty: nothing is known.
+std::string progress_words(const Json& job);
 /// "running", "queueing, waits for 12", "queueing, retry 3 after 55P03".
 std::string state_words(const Json& job);
 

@@ -86,6 +86,75 @@ int show_settings(Context& context) {
 
 }  // namespace
 
+void add_tuning_options(CLI::App& command, TuningWords& words) {
+  command.add_option("--threads", words.threads, "Workers that may share a backfill [2]")
+      ->check(CLI::Range(1, 64));
+  command.add_option("--batch", words.batch, "What a batch of a backfill should take, in ms [100]")
+      ->check(CLI::Range(1, 10000));
+  command
+      .add_option("--max-speed", words.max_speed,
+                  "Rows that a backfill may write in a second; 0: as many as it can [0]")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{999999999}));
+}
+
+jobs::Tuning tuning_of(const TuningWords& words) {
+  jobs::Tuning tuning;
+  if (words.threads >= 0) tuning["threads"] = std::to_string(words.threads);
+  if (words.batch >= 0) tuning["batch_ms"] = std::to_string(words.batch);
+  if (words.max_speed >= 0) tuning["rows_per_second"] = std::to_string(words.max_speed);
+  if (words.postpone) tuning["postpone_cutover"] = "on";
+  return tuning;
+}
+
+void add_alter(CLI::App& app, Context& context) {
+  CLI::App* command = add_command(
+      app, context, "alter", "Change how a job is run, also while it runs",
+      "lockkeeper alter 12 --max-speed 5000\n  lockkeeper alter 12 --threads 4 --batch 50");
+  struct Words {
+    std::int64_t id = 0;
+    TuningWords tuning;
+  };
+  const auto words = std::make_shared<Words>();
+  command->add_option("id", words->id, "Job id")->required()->check(CLI::PositiveNumber);
+  add_tuning_options(*command, words->tuning);
+  add_json_option(*command, context);
+  command->callback([&context, words] {
+    context.action = [&context, words] {
+      const auto changes = tuning_of(words->tuning);
+      if (changes.empty())
+        throw InputError("nothing to change", "give --threads, --batch or --max-speed");
+      const auto now = context.client().alter(JobId{words->id}, changes);
+      if (context.json) {
+        print_json(Json(now));
+        return kDone;
+      }
+      std::cout << "job " << words->id << ':';
+      for (const auto& [name, value] : now) std::cout << ' ' << name << " = " << value;
+      std::cout << std::endl;
+      return kDone;
+    };
+  });
+}
+
+void add_cutover(CLI::App& app, Context& context) {
+  CLI::App* command = add_command(
+      app, context, "cutover",
+      "Let jobs that were submitted with --postpone-cutover make their new shape public",
+      "lockkeeper cutover 12");
+  const auto ids = std::make_shared<std::vector<std::int64_t>>();
+  command->add_option("ids", *ids, "Job ids")->required()->check(CLI::PositiveNumber);
+  command->callback([&context, ids] {
+    context.action = [&context, ids] {
+      auto client = context.client();
+      for (const auto id : *ids) {
+        client.alter(JobId{id}, {{"postpone_cutover", "off"}});
+        std::cout << "job " << id << ": its cut-over follows when it is ready" << std::endl;
+      }
+      return kDone;
+    };
+  });
+}
+
 void add_cancel(CLI::App& app, Context& context) {
   add_verb(app, context, jobs::Verb::cancel, "cancel",
            "Cancel jobs; what they did so far is taken back");

@@ -23,6 +23,9 @@ struct SubmitWords {
   std::string key;
   std::string priority = "normal";
   bool wait = false;
+  int max_lock = -1;
+  std::vector<std::string> refuse;
+  TuningWords tuning;
 };
 
 void add_submit_options(CLI::App& command, Context& context,
@@ -34,6 +37,18 @@ void add_submit_options(CLI::App& command, Context& context,
                    "Run it unparsed, alone in the database (for SQL newer than this lockkeeper)");
   command.add_flag("--refuse-others", words->options.submit.refuse_new,
                    "Until it has ended, new submissions are refused instead of queued");
+  command
+      .add_option("--refuse", words->refuse,
+                  "Refuse a statement that would do this to a table under a lock")
+      ->check(CLI::IsMember({"rewrite", "scan"}));
+  command
+      .add_option("--max-lock", words->max_lock,
+                  "Refuse a statement that would stop the application for longer, in ms, by the "
+                  "planner's estimate")
+      ->check(CLI::NonNegativeNumber);
+  add_tuning_options(command, words->tuning);
+  command.add_flag("--postpone-cutover", words->tuning.postpone,
+                   "Do not make the new shape public before \"lockkeeper cutover\"");
   command.add_option("--priority", words->priority, "Orders only jobs that are ready")
       ->check(CLI::IsMember({"high", "normal", "low"}))
       ->capture_default_str();
@@ -43,6 +58,10 @@ void add_submit_options(CLI::App& command, Context& context,
 client::ApplyOptions options_of(const SubmitWords& words) {
   client::ApplyOptions options = words.options;
   if (!words.key.empty()) options.submit.key = words.key;
+  options.tuning = tuning_of(words.tuning);
+  options.longest_stall = std::chrono::milliseconds(words.max_lock);
+  for (const auto& what : words.refuse)
+    (what == "rewrite" ? options.refuse_rewrite : options.refuse_scan) = true;
   options.submit.priority = words.priority == "high" ? 1 : words.priority == "low" ? -1 : 0;
   return options;
 }
@@ -119,6 +138,7 @@ Json as_json(const client::Explained& explained) {
                      {"blocks", blocks(lock.mode)},
                      {"rewrites", lock.rewrites},
                      {"scans", lock.scans},
+                     {"seconds", lock.seconds},
                      {"note", lock.note}});
     locks.insert(locks.end(), own.begin(), own.end());
     steps.push_back({{"kind", to_string(step.kind)},
@@ -142,6 +162,8 @@ Json as_json(const client::Explained& explained) {
           {"action", explained.plan.action},
           {"step", to_string(explained.plan.steps.front().kind)},
           {"online", explained.plan.online},
+          {"bytes", explained.plan.bytes},
+          {"stall_seconds", plan::stall(explained.plan)},
           {"steps", steps},
           {"locks", locks},
           {"footprint", footprint},
@@ -149,8 +171,9 @@ Json as_json(const client::Explained& explained) {
 }
 
 std::string rows_of(const plan::TableLock& lock) {
-  if (lock.rewrites) return "rewrites the table";
-  return lock.scans ? "reads every row" : "instant";
+  const std::string time = lock.seconds >= 0.1 ? ", about " + duration(lock.seconds) : "";
+  if (lock.rewrites) return "rewrites the table" + time;
+  return lock.scans ? "reads every row" + time : "instant";
 }
 
 std::string how_it_runs(const plan::Plan& plan) {
@@ -201,7 +224,9 @@ void print_script(const client::Explained& explained) {
 
 void print_plan(const client::Explained& explained) {
   std::cout << one_line(explained.statement) << "\n  action     " << explained.plan.action
-            << "\n  run        " << how_it_runs(explained.plan) << "\n  footprint  ";
+            << "\n  run        " << how_it_runs(explained.plan)
+            << (explained.plan.bytes > 0 ? "\n  size       " + bytes(explained.plan.bytes) : "")
+            << "\n  footprint  ";
   std::string footprint;
   for (const auto& row : explained.footprint.rows)
     footprint +=

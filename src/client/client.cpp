@@ -65,7 +65,55 @@ jobs::Submitted Client::submit(const std::string& sql, const ApplyOptions& optio
       explain_refusal({{}, sql}, error);
     }
   }
-  return jobs::submit(*session_, units, jobs::environment_of(*session_), options.submit).front();
+  check_limits(units, options);
+  return jobs::submit(*session_, units, environment_for(options), options.submit).front();
+}
+
+plan::Plan Client::plan_of(const parse::Unit& unit, const std::string& role) {
+  // Nothing of what is tried here stays.
+  const pg::Transaction tx(*session_);
+  return plan::explain(unit,
+                       catalog::read(*session_, plan::wanted_facts(unit, role),
+                                     [&](const std::string& text) { session_->statement(text); }));
+}
+
+void Client::check_limits(const std::vector<parse::Unit>& units, const ApplyOptions& options) {
+  if (!options.refuse_rewrite && !options.refuse_scan && options.longest_stall.count() < 0) return;
+  const auto role = jobs::environment_of(*session_).role;
+  for (const auto& unit : units) {
+    const auto plan = plan_of(unit, role);
+    std::string problem;
+    for (const auto& step : plan.steps)
+      for (const auto& lock : step.locks) {
+        if (lock.mode < plan::LockMode::share) continue;
+        if (options.refuse_rewrite && lock.rewrites)
+          problem = "it would rewrite " + lock.object + " under a lock that " + blocks(lock.mode);
+        if (options.refuse_scan && (lock.scans || lock.rewrites) && problem.empty())
+          problem = "it would read all rows of " + lock.object + " under a lock that " +
+                    blocks(lock.mode);
+      }
+    const double most = static_cast<double>(options.longest_stall.count()) / 1000;
+    if (problem.empty() && options.longest_stall.count() >= 0 && plan::stall(plan) > most)
+      problem = "it would hold a lock that stops the application for about " +
+                std::to_string(static_cast<long>(plan::stall(plan) * 1000)) + " ms";
+    if (problem.empty()) continue;
+    Report report;
+    report.message = "refused, as you asked: " + problem;
+    report.statement = unit.statements.front().text;
+    report.hint = "see what it would do: lockkeeper plan";
+    throw InputError(report, unit.statements.front().text);
+  }
+}
+
+jobs::Environment Client::environment_for(const ApplyOptions& options) {
+  auto environment = jobs::environment_of(*session_);
+  for (const auto& [name, value] : options.tuning)
+    environment.settings["lockkeeper." + name] = value;
+  return environment;
+}
+
+jobs::Tuning Client::alter(JobId job, const jobs::Tuning& changes) {
+  return jobs::alter(*session_, job, changes);
 }
 
 std::vector<jobs::Submitted> Client::apply(const std::vector<SourceText>& sources,
@@ -74,7 +122,8 @@ std::vector<jobs::Submitted> Client::apply(const std::vector<SourceText>& source
   for (const auto& source : sources)
     for (auto& unit : units_of(source, options)) units.push_back(std::move(unit));
   if (units.empty()) return {};
-  return jobs::submit(*session_, units, jobs::environment_of(*session_), options.submit);
+  check_limits(units, options);
+  return jobs::submit(*session_, units, environment_for(options), options.submit);
 }
 
 std::vector<Explained> Client::plan(const SourceText& source, const ApplyOptions& options) {
@@ -82,13 +131,7 @@ std::vector<Explained> Client::plan(const SourceText& source, const ApplyOptions
   const auto environment = jobs::environment_of(*session_);
   for (const auto& unit : units_of(source, options)) {
     Explained explained;
-    {
-      // Nothing of what is tried here stays.
-      const pg::Transaction tx(*session_);
-      explained.plan = plan::explain(
-          unit, catalog::read(*session_, plan::wanted_facts(unit, environment.role),
-                              [&](const std::string& text) { session_->statement(text); }));
-    }
+    explained.plan = plan_of(unit, environment.role);
     explained.footprint = jobs::footprint_of(*session_, unit, environment);
     for (const auto& statement : unit.statements)
       explained.statement += (explained.statement.empty() ? "" : ";\n") + statement.text;

@@ -3,6 +3,7 @@
 // one thread at a time. Throws InputError for bad input (nothing was queued) and Error for the
 // rest.
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -32,6 +33,11 @@ struct ApplyOptions {
   jobs::SubmitOptions submit;
   bool single_transaction = false;  ///< all of it is one job
   bool as_barrier = false;          ///< without our parser, each statement alone
+  jobs::Tuning tuning = {};         ///< how the jobs are run: jobs::alter has the names
+  /// What a job must not do; then it is an error (InputError), and nothing is queued.
+  bool refuse_rewrite = false;                  ///< rewrite a table under a lock
+  bool refuse_scan = false;                     ///< or read all its rows under one
+  std::chrono::milliseconds longest_stall{-1};  ///< by the planner's estimate; negative: any
 };
 
 struct Explained {
@@ -53,6 +59,9 @@ class Client {
                                      const ApplyOptions& options = {});
   /// What the statements would do now; changes nothing.
   std::vector<Explained> plan(const SourceText& source, const ApplyOptions& options = {});
+
+  /// Changes how a job of the queue is run, also while it runs; gives what is set then.
+  jobs::Tuning alter(JobId job, const jobs::Tuning& changes);
 
   std::vector<Json> jobs(int limit = 1000);
   /// `wanted`: see jobs::history.
@@ -80,6 +89,9 @@ class Client {
 
  private:
   std::vector<parse::Unit> units_of(const SourceText& source, const ApplyOptions& options);
+  plan::Plan plan_of(const parse::Unit& unit, const std::string& role);
+  void check_limits(const std::vector<parse::Unit>& units, const ApplyOptions& options);
+  jobs::Environment environment_for(const ApplyOptions& options);
   void submit_again(jobs::Steered& steered);
   [[noreturn]] void explain_refusal(const SourceText& source, const InputError& error);
   std::unique_ptr<pg::Session> session_;

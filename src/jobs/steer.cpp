@@ -37,6 +37,16 @@ void set(pg::Session& session, const std::string& name, const std::optional<std:
   session.run(sql::jobs_set, pg::Params::of(name, value));
 }
 
+Tuning alter(pg::Session& session, JobId job, const Tuning& changes) {
+  const auto rows = session.run(sql::jobs_alter, pg::Params::of(job, Json(changes).dump()));
+  return Json::parse(rows.front().text("tuning")).get<Tuning>();
+}
+
+Tuning tuning_of(pg::Session& session, JobId job) {
+  const auto rows = session.run(sql::jobs_tuning, pg::Params::of(job));
+  return rows.empty() ? Tuning() : Json::parse(rows.front().text("tuning")).get<Tuning>();
+}
+
 int upgrade(pg::Session& session, bool begins) {
   return static_cast<int>(
       session.run(sql::jobs_upgrade, pg::Params::of(begins)).front().integer("moved"));

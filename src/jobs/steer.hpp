@@ -3,6 +3,7 @@
 // statement of the server's, so that psql and this library do the same. On the caller's session and
 // thread; throws Error.
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,6 +37,15 @@ std::vector<Steered> steer(pg::Session& session, Verb verb, const Which& which);
 
 /// Changes a setting of the queue (lockkeeper.set has the list); empty: back to its default.
 void set(pg::Session& session, const std::string& name, const std::optional<std::string>& value);
+
+/// How one job is run: threads, batch_ms, rows_per_second, postpone_cutover; all as text. Also
+/// while it runs. (TiDB: ADMIN ALTER DDL JOBS.)
+using Tuning = std::map<std::string, std::string>;
+/// Changes some of it; gives what is set then. Throws Error: there is no such job, or no such
+/// value.
+Tuning alter(pg::Session& session, JobId job, const Tuning& changes);
+/// What is set for a job of the queue.
+Tuning tuning_of(pg::Session& session, JobId job);
 
 /// Begins or ends upgrade mode; gives how many jobs were paused or resumed.
 int upgrade(pg::Session& session, bool begins);

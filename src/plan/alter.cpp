@@ -312,6 +312,7 @@ Step Alter::last_step() {
   if (!drops.empty()) all.push_back("ALTER TABLE " + name_ + drops);
   all.insert(all.end(), at_last_.begin(), at_last_.end());
   made.locks.insert(made.locks.end(), cut_locks_.begin(), cut_locks_.end());
+  made.cut_over = !filled_.empty();
   made.no_return = !after_.empty();
   return made;
 }

@@ -37,7 +37,8 @@ struct TableLock {
   LockMode mode = LockMode::none;
   bool rewrites = false;  ///< every row is written anew under the lock
   bool scans = false;     ///< every row is read under the lock
-  std::string note;       ///< why, or what would be better; may be empty
+  std::string note = {};  ///< why, or what would be better; may be empty
+  double seconds = 0;     ///< estimate of how long it is held, by the size of the table
 };
 
 /// How a step is carried out. Stored in ddl_step.kind and history; never renamed.
@@ -65,6 +66,7 @@ struct Step {
       index;  ///< build_index: the index, quoted, without schema; empty: the server names it
   std::string table;       ///< build_index: its table
   bool quiet = false;      ///< backfill: triggers of the application must not fire
+  bool cut_over = false;   ///< makes the new shape public: waits, if that was asked for
   bool no_return = false;  ///< once it is done, the job is only taken forward
   std::vector<TableLock> locks;
 };
@@ -75,7 +77,11 @@ bool patient(const Step& step);
 struct Plan {
   std::string action;
   std::vector<Step> steps;
-  bool online = false;  ///< steps of the planner's own, not the statement as it was written
+  std::int64_t bytes = 0;  ///< of the tables that it is about, with their indexes
+  bool online = false;     ///< steps of the planner's own, not the statement as it was written
 };
+
+/// How long a step may stop reads or writes, at the longest of all its locks, in seconds.
+double stall(const Plan& plan);
 
 }  // namespace lockkeeper::plan

@@ -145,12 +145,40 @@ Plan steps_of(const parse::Unit& unit) {
   return plan;
 }
 
+namespace {
+
+// Bytes in a second, as a small machine does it with the table in memory: an estimate, no promise.
+constexpr double kScanned = 1e9;
+constexpr double kRewritten = 1e8;
+
+void estimate(Plan& plan, const catalog::Facts& facts) {
+  for (const auto& [name, table] : facts.tables) plan.bytes += table.bytes;
+  for (auto& step : plan.steps)
+    for (auto& lock : step.locks)
+      lock.seconds = static_cast<double>(plan.bytes) *
+                     ((lock.rewrites ? 1 / kRewritten : 0) + (lock.scans ? 1 / kScanned : 0));
+}
+
+}  // namespace
+
+double stall(const Plan& plan) {
+  double longest = 0;
+  for (const auto& step : plan.steps)
+    for (const auto& lock : step.locks)
+      if (lock.mode >= LockMode::share) longest = std::max(longest, lock.seconds);
+  return longest;
+}
+
 Plan explain(const parse::Unit& unit, const catalog::Facts& facts) {
-  if (auto steps = online(unit, facts)) return *steps;
+  if (auto steps = online(unit, facts)) {
+    estimate(*steps, facts);
+    return *steps;
+  }
   Plan plan = steps_of(unit);
   for (const auto& statement : unit.statements)
     for (const auto& part : statement.parts)
       for (auto& lock : locks_of(part, facts)) plan.steps.front().locks.push_back(std::move(lock));
+  estimate(plan, facts);
   return plan;
 }
 

@@ -35,6 +35,11 @@ struct ExecutorHooks {
   Gate& gate;                                 ///< of the pool
 };
 
+class Sweep;
+
+/// The query name of an Error that says who or what is in the way: no failed try.
+inline constexpr const char* kLook = "look";
+
 /// One job, or several instant ones that share a transaction.
 using Work = std::vector<jobs::Job>;
 
@@ -102,8 +107,10 @@ class Executor {
   void run_steps(const jobs::Job& job, const std::vector<jobs::StoredStep>& steps);
   void run_backfill(const jobs::Job& job, const jobs::StoredStep& step);
   void rest(std::chrono::milliseconds time);
+  void rest_after(const jobs::Job& job, const Sweep& sweep);
   bool standbys_are_behind(const jobs::Job& job, int seq);
   void vacuum(const jobs::Job& job, const jobs::StoredStep& step);
+  void wait_for_cut_over(const jobs::Job& job);
   void need_target(const jobs::StoredStep& step);
   /// Gives whether code of another role ran in the session.
   bool run_step(const jobs::Job& job, const jobs::StoredStep& step,

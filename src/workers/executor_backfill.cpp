@@ -4,6 +4,7 @@
 #include "base/log.hpp"
 #include "base/testpoint.hpp"
 #include "jobs/backfill.hpp"
+#include "jobs/steer.hpp"
 #include "sql/queries.hpp"
 #include "workers/executor.hpp"
 #include "workers/sweep.hpp"
@@ -21,6 +22,22 @@ void Executor::rest(std::chrono::milliseconds time) {
   if (time.count() <= 0) return;
   session_.run(sql::workers_wait,
                pg::Params::of(std::to_string(static_cast<double>(time.count()) / 1000)));
+}
+
+// No more than a part at a time: it may be told meanwhile to go faster.
+void Executor::rest_after(const jobs::Job& job, const Sweep& sweep) {
+  for (auto left = sweep.rest(); left.count() > 0;) {
+    rest(std::min(left, kRestMost));
+    jobs::check_claim(session_, job.claim);
+    const auto tuning = jobs::tuning_of(session_, job.claim.job);
+    const auto number = [&](const char* name, std::int64_t otherwise) {
+      const auto found = tuning.find(name);
+      return found == tuning.end() ? otherwise : std::stoll(found->second);
+    };
+    left = std::min(
+        left, sweep.rest(number("rows_per_second", 0), static_cast<int>(number("threads", 2))));
+    if (sweep.held_up() > 0) return;
+  }
 }
 
 bool Executor::standbys_are_behind(const jobs::Job& job, int seq) {
@@ -63,11 +80,7 @@ void Executor::run_backfill(const jobs::Job& job, const jobs::StoredStep& step) 
     }
     more = sweep.batch(true);
     if (sweep.held_up() == 5) log::info("backfill waits for rows", {{"job", job.claim.job.str()}});
-    // No more than a part at a time: it may be told to go faster.
-    for (auto left = sweep.rest(); left.count() > 0; left -= kRestMost) {
-      rest(std::min(left, kRestMost));
-      jobs::check_claim(session_, job.claim);
-    }
+    rest_after(job, sweep);
     vacuum(job, step);
   }
   testpoint::reach("between_steps");

@@ -17,8 +17,6 @@ const Report kCancelled = [] {
   return report;
 }();
 
-constexpr const char* kLook = "look";
-
 std::string text_or(const pg::Row& row, const char* column, const std::string& otherwise) {
   return row.null(column) ? otherwise : row.text(column);
 }

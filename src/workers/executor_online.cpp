@@ -5,6 +5,7 @@
 #include "base/log.hpp"
 #include "base/testpoint.hpp"
 #include "catalog/reader.hpp"
+#include "jobs/steer.hpp"
 #include "plan/online.hpp"
 #include "plan/planner.hpp"
 #include "workers/executor.hpp"
@@ -55,6 +56,7 @@ void Executor::run_steps(const jobs::Job& job, const std::vector<jobs::StoredSte
       session_.poison();
       return;
     }
+    if (step.step.cut_over) wait_for_cut_over(job);
     if (step.step.kind == plan::StepKind::transaction) {
       const std::string end =
           last ? jobs::same_target_text(step) + jobs::end_well_text({job}, history, identity_, 0)
@@ -77,6 +79,19 @@ void Executor::run_steps(const jobs::Job& job, const std::vector<jobs::StoredSte
     else
       pg::Transaction(session_).commit(jobs::end_step_text(job.claim, step));
   }
+}
+
+// As long as it was asked for; whoever says when wakes the queue.
+void Executor::wait_for_cut_over(const jobs::Job& job) {
+  const auto tuning = jobs::tuning_of(session_, job.claim.job);
+  const auto found = tuning.find("postpone_cutover");
+  if (found == tuning.end() || found->second != "on") return;
+  Report report;
+  report.sqlstate = "55P03";
+  report.message = "waits for lockkeeper cutover " + job.claim.job.str() +
+                   ", because its cut-over was to be postponed";
+  look_again_after_ = std::chrono::minutes(1);
+  throw Error(Retry::same_session, report, kLook);
 }
 
 // What lockkeeper.same_target says of a step that is in a transaction.
@@ -107,9 +122,8 @@ bool Executor::undo(const jobs::Job& job, const Report& reason) {
   auto steps = jobs::steps(session_, job.claim.job);
   if (steps.empty()) return true;
   // Behind the cut-over there is no way back, only forward.
-  if (std::any_of(steps.begin(), steps.end(), [](const auto& step) {
-        return step.step.no_return && step.state == "done";
-      })) {
+  if (std::any_of(steps.begin(), steps.end(),
+                  [](const auto& step) { return step.step.no_return && step.state == "done"; })) {
     jobs::go_on(session_, job.claim);
     run_steps(job, steps);
     return false;

@@ -40,6 +40,7 @@ std::string JobSession::settings_text(bool local) const {
     calls += (calls.empty() ? "SELECT " : ", ") + set_config(name, value, local);
   };
   for (const auto& [name, value] : job_.settings) {
+    if (name.compare(0, 11, "lockkeeper.") == 0) continue;  // How it is run, not what it means.
     const auto mine = own_.settings.find(name);
     if (mine == own_.settings.end() || mine->second != value) add(name, value);
   }
@@ -64,20 +65,24 @@ std::string JobSession::dress_text() const {
   return text + role + settings + "SET LOCAL ROLE NONE;" + limit;
 }
 
-void JobSession::run(const std::string& statement) {
-  if (trusted_) {
-    session_.statement(statement);
-    return;
-  }
+std::int64_t JobSession::run(const std::string& statement) {
+  if (trusted_) return static_cast<std::int64_t>(session_.statement(statement).affected());
   // A new function for each statement, because a statement could change the one that runs it, under
   // a name that nobody can have made an overload of beforehand.
   const std::string function = "pg_temp." + unguessable_name();
-  session_.script("SET LOCAL ROLE " + pg::quote_ident(job_.role) + "; CREATE FUNCTION " + function +
-                  "(statement pg_catalog.text) RETURNS pg_catalog.void "
-                  "LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN EXECUTE statement; END';"
-                  "SET LOCAL ROLE NONE");
+  session_.script(
+      "SET LOCAL ROLE " + pg::quote_ident(job_.role) + "; CREATE FUNCTION " + function +
+      "(statement pg_catalog.text) RETURNS pg_catalog.int8 LANGUAGE plpgsql SECURITY DEFINER "
+      "AS 'DECLARE n pg_catalog.int8; BEGIN EXECUTE statement; GET DIAGNOSTICS n = "
+      "ROW_COUNT; RETURN n; END';"
+      "SET LOCAL ROLE NONE");
+  std::int64_t rows = 0;
   try {
-    session_.statement("SELECT " + function + "($1::pg_catalog.text)", pg::Params::of(statement));
+    rows = session_
+               .statement("SELECT " + function + "($1::pg_catalog.text) AS rows",
+                          pg::Params::of(statement))
+               .front()
+               .integer("rows");
   } catch (const Error& error) {
     Report report = error.report();
     report.statement = statement;
@@ -85,6 +90,7 @@ void JobSession::run(const std::string& statement) {
     throw Error(error.retry(), report, error.query());
   }
   session_.script("DROP FUNCTION IF EXISTS " + function + "(pg_catalog.text)");
+  return rows;
 }
 
 void JobSession::run_together(const std::vector<jobs::Job>& work) {

@@ -28,9 +28,9 @@ class JobSession {
   [[nodiscard]] std::string begin_text() const;
   /// The same in a transaction that has begun.
   [[nodiscard]] std::string dress_text() const;
-  /// Runs one statement with the rights of the job's role. Throws Error; the position is one in
-  /// `statement`.
-  void run(const std::string& statement);
+  /// Runs one statement with the rights of the job's role; gives how many rows it changed. Throws
+  /// Error; the position is one in `statement`.
+  std::int64_t run(const std::string& statement);
   /// Runs the statements of several instant jobs of the worker's own role, with the environment of
   /// this one, in one round trip. Throws Error when one of them fails, whichever.
   void run_together(const std::vector<jobs::Job>& work);

@@ -36,29 +36,26 @@ bool Sweep::batch(bool waits) {
     if (session_.broken() || error.sqlstate() != "55P03") throw;
     if (blocks_ == 1) ++held_up_;
     blocks_ = std::max<std::int64_t>(1, blocks_ / 4);
-    rest_ = std::chrono::milliseconds(held_up_ == 0 ? 0 : std::min(500, 20 * held_up_));
+    rows_ = 0;
     return true;
   }
 }
 
 bool Sweep::run(bool waits) {
-  const auto begun = std::chrono::steady_clock::now();
+  begun_ = std::chrono::steady_clock::now();
   pg::Transaction tx(session_);
   const auto batch = jobs::next_batch(session_, job_.claim, step_.seq, waits);
   if (!batch) return false;
   const auto end = std::min(batch->end, batch->first + blocks_);
   session_.script(dressed_.dress_text() +
                   (step_.step.quiet ? "SET LOCAL session_replication_role = replica;" : ""));
-  dressed_.run(of_blocks(step_.step.statements.front(), batch->first, end));
+  const auto rows = dressed_.run(of_blocks(step_.step.statements.front(), batch->first, end));
   testpoint::reach("after_batch");
   const std::string undress = dressed_.undress();
-  const auto rows = session_.run(sql::workers_rows_written, pg::Params::of(step_.step.target_oid))
-                        .front()
-                        .integer("rows");
   tx.commit(undress + jobs::same_target_text(step_) +
             jobs::end_batch_text(job_.claim, step_.seq, *batch, end, rows));
   testpoint::reach("batch_committed");
-  adapt(*batch, rows, std::chrono::steady_clock::now() - begun);
+  adapt(*batch, rows, std::chrono::steady_clock::now() - begun_);
   return true;
 }
 
@@ -67,12 +64,23 @@ void Sweep::adapt(const jobs::Batch& batch, std::int64_t rows, std::chrono::dura
   const double factor = std::clamp(wanted / std::max(took.count(), 1e-4), 0.25, 2.0);
   blocks_ = std::clamp<std::int64_t>(
       static_cast<std::int64_t>(static_cast<double>(blocks_) * factor), 1, kBlocksMost);
-  rest_ = std::chrono::milliseconds(0);
-  if (batch.rows_per_second == 0) return;
-  // Each of the workers has its share.
-  const double share = static_cast<double>(batch.rows_per_second) / batch.threads;
-  const double pause = static_cast<double>(rows) / share - took.count();
-  rest_ = std::chrono::milliseconds(static_cast<std::int64_t>(std::max(0.0, pause) * 1000));
+  last_ = batch;
+  rows_ = rows;
+  // Where few rows are wanted, a batch is what may be written in a tenth of a second.
+  const double tenth = static_cast<double>(batch.rows_per_second) / batch.threads / 10;
+  if (tenth <= 0 || static_cast<double>(rows) <= tenth) return;
+  const double part = static_cast<double>(blocks_) * tenth / static_cast<double>(rows);
+  blocks_ = std::max<std::int64_t>(1, static_cast<std::int64_t>(part));
+}
+
+std::chrono::milliseconds Sweep::rest(std::int64_t rows_per_second, int threads) const {
+  if (held_up_ > 0) return std::chrono::milliseconds(std::min(500, 20 * held_up_));
+  if (rows_per_second <= 0 || rows_ == 0) return std::chrono::milliseconds(0);
+  const double share = static_cast<double>(rows_per_second) / std::max(1, threads);
+  const std::chrono::duration<double> due(static_cast<double>(rows_) / share);
+  const auto left = due - (std::chrono::steady_clock::now() - begun_);
+  return std::max(std::chrono::milliseconds(0),
+                  std::chrono::duration_cast<std::chrono::milliseconds>(left));
 }
 
 }  // namespace lockkeeper::workers

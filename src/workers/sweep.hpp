@@ -21,8 +21,13 @@ class Sweep {
   /// somebody holds (55P03) makes the next batch a smaller one, down to one block.
   bool batch(bool waits);
 
-  /// After a batch: how long to wait so that no more rows are written than were asked for.
-  [[nodiscard]] std::chrono::milliseconds rest() const { return rest_; }
+  /// How long to wait before the next batch, so that of `rows_per_second` (0: any number) this
+  /// worker, of `threads`, writes no more than its share; or because of a row that somebody holds.
+  [[nodiscard]] std::chrono::milliseconds rest(std::int64_t rows_per_second, int threads) const;
+  /// The same with what was asked for when the last batch began.
+  [[nodiscard]] std::chrono::milliseconds rest() const {
+    return rest(last_.rows_per_second, last_.threads);
+  }
   /// Batches that could not be made smaller and still met a row that somebody holds, in a row.
   [[nodiscard]] int held_up() const { return held_up_; }
   /// Code of another role ran in the session.
@@ -38,7 +43,9 @@ class Sweep {
   JobSession dressed_;
   std::int64_t blocks_ = 16;
   int held_up_ = 0;
-  std::chrono::milliseconds rest_{0};
+  jobs::Batch last_;
+  std::int64_t rows_ = 0;  ///< of the last batch
+  std::chrono::steady_clock::time_point begun_;
 };
 
 }  // namespace lockkeeper::workers

@@ -1,0 +1,343 @@
+// Backfills: what the application does meanwhile is in the result, whatever it does; several
+// workers share one; it is steered while it runs (promises 6 to 11).
+#include <atomic>
+#include <random>
+#include <thread>
+
+#include "base/testpoint.hpp"
+#include "jobs/steer.hpp"
+#include "steps/online.hpp"
+
+namespace lockkeeper::test {
+namespace {
+
+// Each transaction writes a table and its twin; the twin is changed by nobody else.
+class Writers {
+ public:
+  explicit Writers(const pg::Dsn& dsn) {
+    for (int i = 0; i < 4; ++i) threads_.emplace_back([this, dsn, i] { run(dsn, i); });
+  }
+  ~Writers() { stop(); }
+  int stop() {
+    stopping_ = true;
+    for (auto& thread : threads_) thread.join();
+    threads_.clear();
+    return transactions_;
+  }
+  void at_least(int transactions) const {
+    EXPECT_TRUE(eventually([&] { return transactions_ >= transactions || !failure_.empty(); }));
+  }
+  std::string failure() {
+    const std::lock_guard lock(mutex_);
+    return failure_;
+  }
+
+ private:
+  // A key of the thread's own: old rows by their remainder, new ones from a range.
+  static std::string key(std::mt19937& random, int number) {
+    return std::to_string(static_cast<int>(random() % 3500) * 4 + number + 1);
+  }
+  static std::string operation(std::mt19937& random, int number) {
+    const auto id = key(random, number);
+    const auto n = std::to_string(random() % 1000);
+    switch (random() % 8) {
+      case 0:
+        return "UPDATE %t SET a = NULL WHERE id = " + id;
+      case 1:
+        return "UPDATE %t SET a = " + n + ", b = NULL WHERE id = " + id;
+      case 2:
+        return "UPDATE %t SET id = -id WHERE id = " + id +
+               " AND NOT EXISTS (SELECT FROM %t WHERE id = -" + id + ")";
+      case 3:
+        return "WITH gone AS (DELETE FROM %t WHERE id = " + id +
+               " RETURNING *) SELECT count(*) FROM gone; INSERT INTO %t (id, a, b, txt) VALUES (" +
+               id + ", " + n + ", 1, 'again') ON CONFLICT (id) DO NOTHING";
+      case 4:
+        return "INSERT INTO %t (id, a, b, txt) VALUES (" + id + ", " + n +
+               ", 2, 'conflict') ON CONFLICT (id) DO UPDATE SET a = excluded.a, txt = 'both'";
+      case 5:
+        return "UPDATE %t SET txt = txt || '.' WHERE id IN (" + id + ", -" + id + ")";
+      case 6:
+        return "SAVEPOINT s; UPDATE %t SET a = 0 WHERE id = " + id +
+               "; ROLLBACK TO s; UPDATE %t SET b = " + n + " WHERE id = " + id;
+      default:
+        return "DELETE FROM %t WHERE id = -" + id;
+    }
+  }
+  static std::string on(const std::string& table, std::string text) {
+    for (auto at = text.find("%t"); at != std::string::npos; at = text.find("%t"))
+      text.replace(at, 2, table);
+    return text;
+  }
+
+  void run(const pg::Dsn& dsn, int number) {
+    std::mt19937 random(static_cast<unsigned>(number));
+    const std::string id = std::to_string(number);
+    const pg::Query insert{"insert",
+                           "INSERT INTO big (id, a, b, txt) VALUES ($1, $2, 3, 'prepared')"};
+    const pg::Query twin{"twin", "INSERT INTO twin (id, a, b, txt) VALUES ($1, $2, 3, 'prepared')"};
+    try {
+      pg::Session session(dsn, "application");
+      for (int n = 0; !stopping_; ++n) {
+        session.script("BEGIN");
+        const auto what = operation(random, number);
+        session.script(on("big", what));
+        session.script(on("twin", what));
+        if (n % 5 == 0) {
+          const auto fresh = pg::Params::of(100000 + n * 4 + number, n);
+          session.run(insert, fresh);
+          session.run(twin, fresh);
+        }
+        session.script(n % 11 == 0 ? "ROLLBACK" : "COMMIT");
+        ++transactions_;
+      }
+    } catch (const Error& error) {
+      const std::lock_guard lock(mutex_);
+      failure_ = error.what();
+    }
+  }
+
+  std::atomic<bool> stopping_{false};
+  std::atomic<int> transactions_{0};
+  std::mutex mutex_;
+  std::string failure_;
+  std::vector<std::thread> threads_;
+};
+
+class Backfill : public Online {
+ protected:
+  void make_tables_with_twin() {
+    make_tables(
+        "ALTER TABLE big ADD PRIMARY KEY (id); CREATE INDEX ON big (a); CREATE TABLE twin (LIKE "
+        "big INCLUDING INDEXES); INSERT INTO twin SELECT * FROM big");
+  }
+  void expect_same_rows() {
+    for (const char* sides : {"big EXCEPT ALL SELECT id, a, b, txt FROM twin",
+                              "twin EXCEPT ALL SELECT id, a, b, txt FROM big"})
+      EXPECT_EQ(
+          value(std::string("SELECT count(*) FROM (SELECT id, a, b, txt FROM ") + sides + ") AS d"),
+          "0");
+  }
+  std::atomic<int> seen_{0};
+};
+
+class BackfillMirror : public Backfill, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(BackfillMirror, promise_8_what_the_application_does_meanwhile_is_in_the_result) {
+  make_tables_with_twin();
+  Writers writers(dsn());
+  writers.at_least(50);
+  start_workers(2);
+  // Where the new values are others, who writes them must know: all stop before the cut-over.
+  const bool others = std::string(GetParam()).find("USING") != std::string::npos;
+  client::ApplyOptions options;
+  if (others) options.tuning = {{"postpone_cutover", "on"}};
+  client::Client client(dsn());
+  const auto job = client.submit(GetParam(), options).id;
+  if (others) {
+    await("SELECT error->>'message' LIKE '%cut-over%' FROM lockkeeper.jobs", "true");
+    writers.stop();
+    client.alter(job, {{"postpone_cutover", "off"}});
+  }
+  EXPECT_EQ(end_of(job), "synced") << error_of(job, "message");
+  EXPECT_GT(writers.stop(), 100);
+  EXPECT_EQ(writers.failure(), "");
+  std::string twin = GetParam();
+  as_owner(twin.replace(twin.find("big"), 3, "twin"));
+  expect_same_rows();
+  EXPECT_NE(value("SELECT steps FROM lockkeeper.history").find("UPDATE"), std::string::npos)
+      << "it was not backfilled";
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Changes, BackfillMirror,
+    ::testing::Values(
+        "ALTER TABLE big ALTER a TYPE bigint", "ALTER TABLE big ALTER id TYPE bigint",
+        "ALTER TABLE big ALTER a TYPE text USING 'n' || a, ALTER b TYPE bigint USING b + 1",
+        "ALTER TABLE big ADD u uuid NOT NULL DEFAULT gen_random_uuid() UNIQUE"),
+    [](const auto& one) { return "change_" + std::to_string(one.index); });
+
+TEST_F(Backfill, promise_8_no_trigger_of_the_application_fires) {
+  make_tables(
+      "CREATE OR REPLACE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN new.txt := "
+      "''touched''; "
+      "RETURN new; END'; CREATE TRIGGER touch BEFORE UPDATE ON big FOR EACH ROW EXECUTE FUNCTION "
+      "touch()");
+  // Who may not silence it runs the statement as it is written.
+  start_workers(2);
+  EXPECT_EQ(end_of(submit("ALTER TABLE big ALTER a TYPE bigint")), "synced");
+  EXPECT_EQ(value("SELECT count(*) FROM big WHERE txt = 'touched'"), "0");
+  stop_workers();
+  // Who may, does.
+  start_over();
+  start_workers(
+      2, [this](config::WorkSettings& settings) { settings.dsns = {dsn("postgres").conninfo()}; });
+  client::Client boss(dsn("postgres"));
+  const auto job = boss.submit("ALTER TABLE big ALTER a TYPE bigint").id;
+  EXPECT_EQ(end_of(job), "synced") << error_of(job, "message");
+  EXPECT_EQ(value("SELECT count(*) FROM big WHERE txt = 'touched'"), "0");
+  EXPECT_NE(value("SELECT steps FROM lockkeeper.history WHERE id = " + job.str()).find("UPDATE"),
+            std::string::npos);
+  EXPECT_EQ(value("SELECT count(*) FROM pg_trigger WHERE tgname = 'touch' AND tgenabled = 'O'"),
+            "1");
+}
+
+TEST_F(Backfill, promise_6_several_workers_and_processes_share_it) {
+  make_tables(
+      "INSERT INTO big SELECT i, i, i % 100, repeat('x', 80) FROM generate_series(12001, 90000) i");
+  // The first batch of the one that has the job is held: others do the rest.
+  as_owner(
+      "CREATE FUNCTION slow(int) RETURNS bigint LANGUAGE plpgsql AS 'BEGIN IF $1 = 1 THEN PERFORM "
+      "set_config(''lock_timeout'', ''0'', true), pg_advisory_xact_lock_shared(7700, 1); END IF; "
+      "RETURN $1; END'");
+  hold();
+  WorkerProcess one(dsn(), {}, {"--reorg-workers", "2"});
+  WorkerProcess two(dsn(), {}, {"--reorg-workers", "2"});
+  client::ApplyOptions options;
+  options.tuning = {{"threads", "4"}};
+  client::Client client(dsn());
+  const auto job = client.submit("ALTER TABLE big ALTER a TYPE bigint USING slow(a)", options).id;
+  await_held();
+  await("SELECT count(*) FROM lockkeeper.ddl_subtask WHERE NOT done", "1");
+  EXPECT_GT(std::stoi(value("SELECT count(*) FROM lockkeeper.ddl_subtask WHERE done")), 2);
+  let_go();
+  EXPECT_EQ(end_of(job), "synced") << error_of(job, "message");
+  EXPECT_EQ(value("SELECT count(*) FROM big WHERE a = id"), "90000");
+}
+
+TEST_F(Backfill, promise_10_it_is_paused_between_two_batches_and_goes_on_from_there) {
+  make_tables();
+  testpoint::set_hook([&](const std::string& name) {
+    if (name == "batch_committed" && ++seen_ == 2)
+      pg::Session(dsn(), "boss").script("SELECT lockkeeper.steer('pause', '{\"all\": true}')");
+  });
+  start_workers(2);
+  const auto job = submit("ALTER TABLE big ALTER a TYPE bigint");
+  await("SELECT state FROM lockkeeper.jobs", "paused");
+  const auto blocks = value("SELECT next_block FROM lockkeeper.ddl_subtask");
+  EXPECT_GT(std::stoi(blocks), 16);
+  // What was done is not done again.
+  as_owner("UPDATE lockkeeper.ddl_subtask SET rows = 0");
+  value("SELECT lockkeeper.resume(" + job.str() + ")");
+  std::string rows;
+  testpoint::set_hook([&](const std::string& name) {
+    if (name == "between_steps" && rows.empty())
+      rows = value("SELECT sum(rows) FROM lockkeeper.ddl_subtask");
+  });
+  EXPECT_EQ(end_of(job), "synced");
+  EXPECT_LT(std::stoi(rows), 12000);
+  EXPECT_EQ(value("SELECT count(*) FROM big WHERE a = id"), "12000");
+}
+
+TEST_F(Backfill, it_is_made_slower_and_faster_while_it_runs) {
+  make_tables();
+  client::ApplyOptions options;
+  options.tuning = {{"rows_per_second", "1"}, {"threads", "1"}};
+  client::Client client(dsn());
+  start_workers(2);
+  const auto job = client.submit("ALTER TABLE big ALTER a TYPE bigint", options).id;
+  await("SELECT count(*) FROM lockkeeper.progress WHERE blocks_done > 0 AND percent < 50", "1");
+  const auto now = client.alter(job, {{"rows_per_second", "0"}});
+  EXPECT_EQ(now.at("rows_per_second"), "0");
+  EXPECT_EQ(now.at("threads"), "1");
+  EXPECT_EQ(end_of(job), "synced");
+  for (const jobs::Tuning& bad : {jobs::Tuning{{"speed", "1"}}, jobs::Tuning{{"threads", "many"}},
+                                  jobs::Tuning{{"threads", ""}}})
+    EXPECT_THROW(client.alter(job, bad), Error);
+}
+
+TEST_F(Backfill, the_cut_over_waits_when_it_was_postponed) {
+  make_tables();
+  client::ApplyOptions options;
+  options.tuning = {{"postpone_cutover", "on"}};
+  client::Client client(dsn());
+  start_workers(2);
+  const auto job = client.submit("ALTER TABLE big ALTER a TYPE bigint", options).id;
+  await("SELECT error->>'message' LIKE 'waits for lockkeeper cutover%' FROM lockkeeper.jobs",
+        "true");
+  EXPECT_EQ(value("SELECT format_type(atttypid, -1) FROM pg_attribute WHERE attrelid = "
+                  "'big'::regclass AND attname = 'a'"),
+            "integer");
+  as_owner("INSERT INTO big VALUES (-1, 5, 5, 'late')");
+  client.alter(job, {{"postpone_cutover", "off"}});
+  EXPECT_EQ(end_of(job), "synced");
+  EXPECT_EQ(value("SELECT a FROM big WHERE id = -1"), "5");
+}
+
+TEST_F(Backfill, promise_9_a_row_that_somebody_holds_delays_it_and_holds_nobody_up) {
+  make_tables();
+  const auto before = rows();
+  pg::Session holder(dsn(), "holder");
+  start_workers(2);
+  std::atomic<bool> locked{false};
+  testpoint::set_hook([&](const std::string& name) {
+    if (name == "plan_kept" && !locked.exchange(true))
+      holder.script("BEGIN; SELECT FROM big WHERE id = 6000 FOR UPDATE");
+  });
+  // The first step waits for it, as it should; afterwards only the row is held.
+  const auto job = submit("ALTER TABLE big ALTER a TYPE bigint");
+  await("SELECT error->>'message' LIKE 'waits for pid%' FROM lockkeeper.jobs", "true");
+  std::atomic<bool> again{false};
+  testpoint::set_hook([&](const std::string& name) {
+    if (name == "batch_committed" && !again.exchange(true))
+      holder.script("BEGIN; SELECT FROM big WHERE id = 6000 FOR UPDATE");
+  });
+  holder.script("COMMIT");
+  EXPECT_TRUE(eventually([&] { return again.load(); }));
+  // The row before it can be written by anybody all the while.
+  for (int i = 0; i < 20; ++i) as_owner("UPDATE big SET b = b WHERE id = 5999");
+  holder.script("UPDATE big SET a = -6000 WHERE id = 6000; COMMIT");
+  EXPECT_EQ(end_of(job), "synced");
+  EXPECT_EQ(value("SELECT a FROM big WHERE id = 6000"), "-6000");
+  EXPECT_EQ(value("SELECT count(*) FROM big WHERE a = id"), "11999");
+}
+
+TEST_F(Backfill, promise_7_an_index_that_somebody_makes_meanwhile_is_not_lost) {
+  make_tables();
+  const auto before = shape();
+  std::atomic<bool> made{false};
+  testpoint::set_hook([&](const std::string& name) {
+    if (name == "batch_committed" && !made.exchange(true))
+      pg::Session(dsn(), "somebody").script("CREATE INDEX his ON big (a)");
+  });
+  start_workers(2);
+  const auto job = submit("ALTER TABLE big ALTER a TYPE bigint");
+  EXPECT_EQ(end_of(job), "rollback done");
+  EXPECT_EQ(error_of(job), "55000");
+  as_owner("DROP INDEX his");
+  EXPECT_EQ(shape(), before);
+}
+
+TEST_F(Backfill, promise_7_a_value_that_does_not_fit_ends_it) {
+  make_tables();
+  as_owner("UPDATE big SET a = 40000 WHERE id = 11000");
+  const auto before = shape();
+  const auto content = rows();
+  start_workers(2);
+  const auto job = submit("ALTER TABLE big ALTER a TYPE smallint");
+  EXPECT_EQ(end_of(job), "rollback done");
+  EXPECT_EQ(error_of(job), "22003") << error_of(job, "message");
+  EXPECT_EQ(shape(), before);
+  EXPECT_EQ(rows(), content);
+  expect_queue_empty();
+}
+
+TEST_F(Backfill, limits_are_kept_at_submission) {
+  make_tables("CREATE VIEW v AS SELECT a FROM big");
+  client::Client client(dsn());
+  client::ApplyOptions options;
+  options.refuse_rewrite = true;
+  // Not online, because a generated column cannot be made of another one.
+  EXPECT_THROW(
+      client.submit("ALTER TABLE big ADD g int GENERATED ALWAYS AS (id * 2) STORED", options),
+      InputError);
+  EXPECT_NO_THROW(client.submit("ALTER TABLE big ALTER b TYPE bigint", options));
+  options = {};
+  options.longest_stall = std::chrono::milliseconds(1);
+  EXPECT_THROW(client.submit("ALTER TABLE big SET UNLOGGED", options), InputError);
+  EXPECT_NO_THROW(client.submit("ALTER TABLE big ADD COLUMN z int", options));
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_job"), "2");
+}
+
+}  // namespace
+}  // namespace lockkeeper::test
