@@ -169,6 +169,49 @@ BEGIN
     RETURN true;
 END $$;
 
+-- As in 0009, and a probe, which changes nothing, makes no version. Ends a step but the last, in the transaction of its changes. Errors as those of end_jobs: LK001, the claim is
+-- lost; LK002, the job is to be stopped (after a step outside of a transaction, whose work is done, that is
+-- told by the next one).
+CREATE OR REPLACE FUNCTION lockkeeper.end_step(the_job bigint, claim_epoch bigint, the_seq integer,
+                                    state_after lockkeeper.schema_state) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    job lockkeeper.ddl_job;
+    step_kind text;
+BEGIN
+    SELECT * INTO job FROM lockkeeper.ddl_job WHERE id = the_job AND epoch = claim_epoch FOR UPDATE;
+    IF NOT FOUND OR job.claimed_by IS NULL THEN RAISE EXCEPTION 'claim lost' USING ERRCODE = 'LK001'; END IF;
+    UPDATE lockkeeper.ddl_step SET state = 'done', ended_at = clock_timestamp(),
+           started_at = coalesce(started_at, transaction_timestamp())
+     WHERE job_id = the_job AND seq = the_seq AND state IN ('pending', 'running') RETURNING kind INTO STRICT step_kind;
+    IF job.state <> 'running' AND step_kind = 'transaction' THEN
+        RAISE EXCEPTION 'to be stopped' USING ERRCODE = 'LK002';
+    END IF;
+    IF step_kind = 'probe' THEN RETURN; END IF;
+    UPDATE lockkeeper.ddl_job SET schema_state = state_after WHERE id = the_job;
+    PERFORM lockkeeper.make_version(job, state_after);
+END $$;
+
+-- As in 0009, and a probe makes no version. A step is taken back, in the transaction that did it. LK001: the claim is lost.
+CREATE OR REPLACE FUNCTION lockkeeper.undo_step(the_job bigint, claim_epoch bigint, the_seq integer) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    job lockkeeper.ddl_job;
+    state_before lockkeeper.schema_state;
+    step_kind text;
+BEGIN
+    SELECT * INTO job FROM lockkeeper.ddl_job
+     WHERE id = the_job AND epoch = claim_epoch AND state = 'rolling back' FOR UPDATE;
+    IF NOT FOUND THEN RAISE EXCEPTION 'claim lost' USING ERRCODE = 'LK001'; END IF;
+    UPDATE lockkeeper.ddl_step SET state = 'undone', ended_at = clock_timestamp()
+     WHERE job_id = the_job AND seq = the_seq AND state <> 'undone' RETURNING kind INTO step_kind;
+    IF step_kind = 'probe' THEN RETURN; END IF;
+    state_before := coalesce((SELECT (s.detail->>'schema_state')::lockkeeper.schema_state FROM lockkeeper.ddl_step AS s
+                               WHERE s.job_id = the_job AND s.seq < the_seq ORDER BY s.seq DESC LIMIT 1), 'none');
+    UPDATE lockkeeper.ddl_job SET schema_state = state_before WHERE id = the_job;
+    PERFORM lockkeeper.make_version(job, state_before);
+END $$;
+
 -- Changes how a job is run, also while it runs: threads, batch_ms, rows_per_second, postpone_cutover ("on"); a value
 -- of null takes one back. Gives what is set now. Who may cancel a job may do this.
 CREATE FUNCTION lockkeeper.alter_job(the_job bigint, changes jsonb) RETURNS jsonb

@@ -91,6 +91,7 @@ struct Table {
   std::vector<Column> columns;
   /// Columns that a valid CHECK proves to be not null (SET NOT NULL then needs no scan, since 12).
   std::vector<std::string> proven_not_null;
+  std::vector<std::string> primary_key;
   std::vector<std::string> referenced_by;  ///< tables with a foreign key to this one
   /// Names in its schema that begin as the server would begin the name of a new one of this table,
   /// and those of all its constraints.

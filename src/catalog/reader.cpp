@@ -29,6 +29,8 @@ Table read_table(pg::Session& session, const pg::Row& row) {
                              column.boolean("generated")});
   for (const auto check : session.run(sql::catalog_not_null_checks, oid))
     table.proven_not_null.push_back(check.text("name"));
+  for (const auto key : session.run(sql::catalog_primary_key, oid))
+    table.primary_key.push_back(key.text("name"));
   for (const auto other : session.run(sql::catalog_referenced_by, oid))
     table.referenced_by.push_back(other.text("name"));
   for (const auto other : session.run(sql::catalog_taken, oid))

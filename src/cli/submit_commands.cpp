@@ -163,6 +163,7 @@ Json as_json(const client::Explained& explained) {
           {"step", to_string(explained.plan.steps.front().kind)},
           {"online", explained.plan.online},
           {"bytes", explained.plan.bytes},
+          {"notes", explained.plan.remarks},
           {"stall_seconds", plan::stall(explained.plan)},
           {"steps", steps},
           {"locks", locks},
@@ -238,6 +239,7 @@ void print_plan(const client::Explained& explained) {
                          conflict.because ? "before job " + conflict.because->str() + ": " : "",
                          conflict.object);
   std::cout << (waits.empty() ? "nothing" : waits) << '\n';
+  for (const auto& remark : explained.plan.remarks) std::cout << "  note       " << remark << '\n';
   if (explained.plan.online)
     print_steps(explained.plan);
   else

@@ -26,6 +26,8 @@ struct WorkWords {
   std::string grant;
   int lock_timeout_ms = 100;
   double poll_seconds = 5;
+  double probe_seconds = 5;
+  double lag_seconds = 10;
   double shutdown_seconds = 20;
   double lease_seconds = 15;
   std::string metrics;
@@ -62,6 +64,19 @@ void add_work_options(CLI::App& command, const std::shared_ptr<WorkWords>& words
       ->envname("LOCKKEEPER_LOCK_TIMEOUT_MS")
       ->capture_default_str();
   command
+      .add_option("--probe", words->probe_seconds,
+                  "Seconds to look for rows that do not fit a new constraint, before anything is "
+                  "changed; 0: not at all")
+      ->check(CLI::Range(0.0, 86400.0))
+      ->envname("LOCKKEEPER_PROBE_SECONDS")
+      ->capture_default_str();
+  command
+      .add_option("--lag", words->lag_seconds,
+                  "Seconds that a standby may be behind before a backfill waits for it")
+      ->check(CLI::Range(0.0, 86400.0))
+      ->envname("LOCKKEEPER_LAG_SECONDS")
+      ->capture_default_str();
+  command
       .add_option("--retries", words->work.tries_most, "Retryable errors before a job is given up")
       ->check(CLI::Range(1, 1000000))
       ->envname("LOCKKEEPER_RETRIES")
@@ -95,6 +110,8 @@ void take_work_options(Context& context, const WorkWords& words) {
   context.work = words.work;
   auto& work = context.work;
   work.lock_timeout = milliseconds(words.lock_timeout_ms);
+  work.probe_most = milliseconds(static_cast<long>(words.probe_seconds * 1000));
+  work.lag_most = milliseconds(static_cast<long>(words.lag_seconds * 1000));
   work.poll = milliseconds(static_cast<long>(words.poll_seconds * 1000));
   work.lease = milliseconds(static_cast<long>(words.lease_seconds * 1000));
   work.shutdown = milliseconds(static_cast<long>(words.shutdown_seconds * 1000));

@@ -17,6 +17,7 @@ struct WorkSettings {
   std::chrono::milliseconds lock_timeout{100};           ///< of each lock of a step (promise 9)
   std::chrono::milliseconds first_lock_timeout{20};      ///< the same of the first try
   std::chrono::milliseconds long_lock_timeout{1800000};  ///< CONCURRENTLY: blocks nobody meanwhile
+  std::chrono::milliseconds probe_most{5000};            ///< of a query for rows that do not fit
   std::chrono::milliseconds lag_most{10000};  ///< of a standby, before a backfill waits for it
   int tries_most = 512;                       ///< retryable errors before a job is given up
   int crashes_most = 3;                       ///< deaths of workers before a job is set aside

@@ -22,6 +22,7 @@ Json json_of(const plan::Step& step) {
           {"quiet", step.quiet},
           {"cut_over", step.cut_over},
           {"no_return", step.no_return},
+          {"failures", step.failures},
           {"schema_state", step.schema_state},
           {"says", step.says},
           {"target", step.target},
@@ -38,6 +39,7 @@ plan::Step step_of(const Json& json) {
   step.table = json.at("table").get<std::string>();
   step.quiet = json.value("quiet", false);  // Plans of earlier builds have none of these.
   step.cut_over = json.value("cut_over", false);
+  step.failures = json.value("failures", std::vector<std::string>());
   step.no_return = json.value("no_return", false);
   step.schema_state = json.at("schema_state").get<std::string>();
   step.says = json.at("says").get<std::string>();

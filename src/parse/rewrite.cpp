@@ -75,6 +75,9 @@ void AlterTable::Tree::describe(const PgQuery__Constraint& constraint, AlterPiec
                       ? strings_of(constraint.fk_attrs, constraint.n_fk_attrs)
                       : strings_of(constraint.keys, constraint.n_keys);
   piece.including = strings_of(constraint.including, constraint.n_including);
+  piece.referenced = strings_of(constraint.pk_attrs, constraint.n_pk_attrs);
+  if (constraint.contype == PG_QUERY__CONSTR_TYPE__CONSTR_CHECK && constraint.raw_expr != nullptr)
+    piece.check = expression_sql(constraint.raw_expr);
   piece.nulls_not_distinct = constraint.nulls_not_distinct != 0;
   piece.plain_only =
       constraint.n_options > 0 || !empty(constraint.indexspace) || !empty(constraint.access_method);

@@ -24,6 +24,8 @@ struct AlterPiece {
   std::vector<std::string>
       columns;  ///< of the constraint; of a CHECK: those that it names, once each
   std::vector<std::string> including;
+  std::vector<std::string> referenced;  ///< foreign key: columns of its target, if written
+  std::string check;                    ///< CHECK: its expression
   bool nulls_not_distinct = false;
   bool plain_only = false;  ///< options that its online form could not carry
 };

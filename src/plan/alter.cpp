@@ -135,6 +135,10 @@ void Alter::prove_not_null(const std::string& column) {
   first_undo_.push_back("ALTER TABLE IF EXISTS " + name_ + " DROP CONSTRAINT IF EXISTS " + helper);
   proofs_.push_back("VALIDATE CONSTRAINT " + helper);
   drop_helpers_.push_back("DROP CONSTRAINT " + helper);
+  if (column_of(table_, column) != nullptr)
+    probe("SELECT FROM " + name_ + " WHERE " + quoted(column) + " IS NULL", "23502",
+          "column " + quoted(column) + " of relation " + quoted(table_.name) +
+              " contains null values");
   gains_ = true;
 }
 
@@ -148,7 +152,10 @@ std::vector<std::string> Alter::own_names(std::vector<std::string> columns) cons
 bool Alter::place_unique(std::size_t i) {
   const auto& piece = alter_.pieces()[i];
   const bool primary = piece.part.constraint_type == "primary key";
-  if (piece.plain_only || piece.columns.empty() || table_.kind != "r") return false;
+  if (piece.plain_only || piece.columns.empty() || table_.kind != "r")
+    return not_online(table_.kind == "p" ? "keys of partitioned tables are not added in steps yet"
+                                         : "its key has options that an index built beforehand "
+                                           "would not have");
   if (piece.part.using_index) {
     last_.push_back({i, {}, false, {}});
     return !primary;
@@ -192,17 +199,69 @@ bool Alter::place_unique(std::size_t i) {
   return true;
 }
 
+// A row that does not fit would have the application's own writes to it refused until the change is
+// taken back: better found before it begins.
+void Alter::probe(const std::string& query, const std::string& sqlstate,
+                  const std::string& message) {
+  probes_.push_back(query + " LIMIT 1");
+  failures_.push_back(sqlstate + " " + message);
+}
+
+void Alter::probe_check(const parse::AlterPiece& piece, const std::string& name) {
+  const auto& columns = piece.columns;
+  if (piece.check.empty() || !std::all_of(columns.begin(), columns.end(), [&](const auto& column) {
+        return column_of(table_, column) != nullptr && filled(column) == nullptr;
+      }))
+    return;
+  probe("SELECT FROM " + name_ + " AS " + quoted(table_.name) + " WHERE NOT (" + piece.check + ")",
+        "23514",
+        "check constraint " + quoted(name) + " of relation " + quoted(table_.name) +
+            " is violated by some row");
+}
+
+void Alter::probe_reference(const parse::AlterPiece& piece, const std::string& name) {
+  const auto* target = find_table(facts_, piece.part.others.front());
+  const auto& keys = piece.referenced.empty() ? target->primary_key : piece.referenced;
+  if (keys.size() != piece.columns.size()) return;
+  std::string joined;
+  std::string given;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto& column = piece.columns[i];
+    if (column_of(table_, column) == nullptr || filled(column) != nullptr) return;
+    joined += (i == 0 ? "" : " AND ") + ("p." + quoted(keys[i])) + " = t." + quoted(column);
+    given += " AND t." + quoted(column) + " IS NOT NULL";
+  }
+  probe("SELECT FROM " + name_ + " AS t WHERE NOT EXISTS (SELECT FROM " + quoted(target->schema) +
+            "." + quoted(target->name) + " AS p WHERE " + joined + ")" + given,
+        "23503",
+        "insert or update on table " + quoted(table_.name) + " violates foreign key constraint " +
+            quoted(name));
+}
+
+Step Alter::probe_step() {
+  Step made = step(StepKind::probe, LockMode::access_share, true,
+                   "looks for rows that do not fit, for some seconds at most, before anything is "
+                   "changed");
+  made.statements = probes_;
+  made.failures = failures_;
+  made.schema_state = "none";
+  return made;
+}
+
 bool Alter::place_constraint(std::size_t i) {
   const auto& piece = alter_.pieces()[i];
   const std::string& type = piece.part.constraint_type;
   if (!piece.part.using_index && is_taken(piece.constraint)) return false;
   if (type == "unique" || type == "primary key") return place_unique(i);
+  if (type == "exclusion")
+    return not_online("PostgreSQL has no online form of exclusion constraints");
   if (type != "check" && type != "foreign key") return false;
   if (type == "foreign key") {
     // A partitioned table takes no foreign key NOT VALID before 18, nor does one refer to itself
     // better.
     const auto* target = find_table(facts_, piece.part.others.front());
-    if (target == nullptr || table_.kind != "r" || target->kind != "r") return false;
+    if (target == nullptr || table_.kind != "r" || target->kind != "r")
+      return not_online("foreign keys of partitioned tables are not added in steps yet");
     refers_to_itself_ = refers_to_itself_ || target->oid == table_.oid;
     first_locks_.push_back({"add constraint", quoted_name(piece.part.others.front()),
                             LockMode::share_row_exclusive, false, false, ""});
@@ -218,6 +277,10 @@ bool Alter::place_constraint(std::size_t i) {
   const std::string name = name_for(piece, type == "check" ? "check" : "fkey");
   if (dropped_.count(name) != 0) return false;
   first_.push_back({i, name, true, {}});
+  if (type == "check")
+    probe_check(piece, name);
+  else
+    probe_reference(piece, name);
   first_undo_.push_back("ALTER TABLE IF EXISTS " + name_ + " DROP CONSTRAINT IF EXISTS " +
                         quoted(name));
   proofs_.push_back("VALIDATE CONSTRAINT " + quoted(name));
@@ -322,6 +385,8 @@ std::optional<Plan> Alter::steps() {
   plan.action = unit_.action;
   plan.online = true;
   if (!filled_.empty()) finish_filled();
+  if (!filled_.empty()) warn_of_filling(plan);
+  if (!probes_.empty()) plan.steps.push_back(probe_step());
   if (!first_.empty() || !helpers_.empty() || !fill_first_.empty())
     plan.steps.push_back(first_step());
   if (!filled_.empty()) plan.steps.push_back(fill_step());

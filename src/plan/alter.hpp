@@ -38,6 +38,8 @@ class Alter {
   }
 
   std::optional<Plan> plan();
+  /// What keeps it from being done in steps; may be empty.
+  [[nodiscard]] const std::string& why() const { return why_; }
 
  private:
   bool place(std::size_t i);
@@ -59,8 +61,15 @@ class Alter {
 
   // Columns that are filled (alter_fill.cpp).
   bool place_filled(std::size_t i);
-  bool can_fill() const;
-  bool may_change(const std::string& column, const parse::ColumnDefinition& definition) const;
+  bool can_fill();
+  bool may_change(const std::string& column, const parse::ColumnDefinition& definition);
+  bool may_add(const parse::Part& part, const parse::ColumnDefinition& definition);
+  bool not_online(const std::string& why);
+  void warn_of_filling(Plan& plan) const;
+  void probe(const std::string& query, const std::string& sqlstate, const std::string& message);
+  void probe_check(const parse::AlterPiece& piece, const std::string& name);
+  void probe_reference(const parse::AlterPiece& piece, const std::string& name);
+  Step probe_step();
   std::string new_column_value(const Filled& filled);
   void add_filled(const Filled& filled);
   void fill_new(const Filled& filled);
@@ -88,6 +97,9 @@ class Alter {
   std::vector<std::string> helpers_;     ///< ADD CONSTRAINT … NOT VALID of our own, by text
   std::vector<std::string> first_undo_;  ///< in the order in which they are to be run
   std::vector<TableLock> first_locks_;
+  std::vector<std::string> probes_;    ///< queries for rows that do not fit
+  std::vector<std::string> failures_;  ///< and what is to be said of such a row
+  std::string why_;
   std::vector<Step> builds_;
   std::vector<std::string> proofs_;  ///< VALIDATE CONSTRAINT "x"
   std::vector<TableLock> proof_locks_;

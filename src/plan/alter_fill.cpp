@@ -50,27 +50,73 @@ const Filled* Alter::filled(const std::string& column) const {
 
 std::string Alter::own_name() const { return quoted(table_.schema) + "." + quoted(table_.name); }
 
-bool Alter::can_fill() const {
-  const auto& filling = table_.filling;
-  return table_.kind == "r" && filling && !filling->of_a_family && !filling->forces_row_security &&
-         !filling->has_rules && !filling->has_loud_triggers && filling->may_create &&
-         (!filling->has_triggers || filling->may_be_quiet);
+bool Alter::not_online(const std::string& why) {
+  why_ = why;
+  return false;
 }
 
-bool Alter::may_change(const std::string& column, const parse::ColumnDefinition& definition) const {
+bool Alter::can_fill() {
+  const auto& filling = table_.filling;
+  if (!filling) return false;
+  if (table_.kind != "r" || filling->of_a_family)
+    return not_online(
+        "rows of partitioned, inheriting or typed tables are not filled in steps yet");
+  if (filling->forces_row_security || filling->has_rules)
+    return not_online("the table forces row security, or has rules");
+  if (filling->has_loud_triggers || (filling->has_triggers && !filling->may_be_quiet))
+    return not_online(
+        "the table has triggers that a backfill would fire; a superuser could keep them silent, "
+        "unless they are enabled ALWAYS");
+  if (!filling->may_create)
+    return not_online("the role may not make a function in schema " + quoted(table_.schema));
+  return true;
+}
+
+bool Alter::may_change(const std::string& column, const parse::ColumnDefinition& definition) {
   const auto known = table_.dependents.find(column);
-  if (known == table_.dependents.end() || !known->second.others.empty()) return false;
+  if (known == table_.dependents.end()) return false;
+  if (!known->second.others.empty())
+    return not_online(known->second.others.front() + " depends on column " + quoted(column));
   const auto is = [&](const std::string& name, auto what) {
     return std::any_of(table_.columns.begin(), table_.columns.end(),
                        [&](const catalog::Column& one) { return one.name == name && what(one); });
   };
   const auto computed = [](const catalog::Column& one) { return one.generated; };
   const auto any = [](const catalog::Column&) { return true; };
-  if (!is(column, any) || is(column, computed)) return false;
+  if (!is(column, any) || is(column, computed))
+    return not_online("column " + quoted(column) + " is computed");
   if (!definition.value) return true;
   const auto& used = definition.value->columns;
-  return std::all_of(used.begin(), used.end(),
-                     [&](const std::string& name) { return is(name, any) && !is(name, computed); });
+  return std::all_of(
+             used.begin(), used.end(),
+             [&](const std::string& name) { return is(name, any) && !is(name, computed); }) ||
+         not_online("its expression needs computed columns");
+}
+
+bool Alter::may_add(const parse::Part& part, const parse::ColumnDefinition& definition) {
+  const bool numbered = part.serial || part.identity;
+  const auto domain = facts_.constrained_domain.find(part.type);
+  if (part.generated_stored)
+    return not_online("a stored generated column cannot be made of one that was filled");
+  if (domain != facts_.constrained_domain.end() && domain->second)
+    return not_online("a domain with constraints is checked for each row when a column is added");
+  if (definition.names_sequence) return not_online("the name of its sequence is given");
+  return std::none_of(table_.columns.begin(), table_.columns.end(),
+                      [&](const catalog::Column& column) { return column.name == part.column; }) &&
+         (numbered || definition.value);
+}
+
+void Alter::warn_of_filling(Plan& plan) const {
+  plan.remarks.push_back(
+      "while it runs, the table has a helper column: SELECT * shows it, and COPY without a list of "
+      "columns expects it");
+  if (std::none_of(filled_.begin(), filled_.end(), [](const Filled& one) { return one.changed; }))
+    return;
+  plan.remarks.push_back(
+      "a column with a new type becomes the last one: name the columns in INSERT and COPY");
+  plan.remarks.push_back(
+      "prepared SELECTs of a changed column fail once with \"cached plan must not change result "
+      "type\", as they do after the plain statement");
 }
 
 bool Alter::place_filled(std::size_t i) {
@@ -94,14 +140,8 @@ bool Alter::place_filled(std::size_t i) {
                       [&](const catalog::Column& column) { return column.name == part.column; });
     definition->not_null = old.not_null;
   } else {
-    const bool numbered = part.serial || part.identity;
-    const auto domain = facts_.constrained_domain.find(part.type);
-    const bool constrained = domain != facts_.constrained_domain.end() && domain->second;
-    // A stored generated column, and one of a domain with constraints, cannot be made of another.
-    if (part.generated_stored || constrained || there(part.column) ||
-        (!numbered && !definition->value) || definition->names_sequence)
-      return false;
-    if (numbered) definition->not_null = true;
+    if (!may_add(part, *definition)) return false;
+    if (part.serial || part.identity) definition->not_null = true;
   }
   int n = static_cast<int>(filled_.size());
   do {
@@ -377,6 +417,11 @@ void Alter::add_trigger() {
       quoted(table_.schema) + "." + quoted("lockkeeper_fill_" + table_.oid) + "()";
   const std::string trigger = quoted("~lockkeeper_fill");
   const std::string body = " BEGIN " + joined(trigger_, " ") + " RETURN new; END ";
+  // It runs with the rights of who changes the table: nobody's temporary objects come first.
+  if (own_rights_)
+    fill_first_.push_back(
+        "SELECT pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', "
+        "nullif(pg_catalog.current_setting('search_path'), ''), 'pg_temp'), true)");
   fill_first_.push_back("CREATE FUNCTION " + function + " RETURNS trigger LANGUAGE plpgsql" +
                         (own_rights_ ? " SECURITY DEFINER SET search_path FROM CURRENT" : "") +
                         " AS " + dollar_quoted(body));

@@ -54,7 +54,11 @@ std::optional<Plan> drop_index(const parse::Unit& unit, const catalog::Facts& fa
   step.locks.push_back({"drop index", quoted_name(parts.front().relation),
                         LockMode::share_update_exclusive, false, false, ""});
   step.says = "waits for the queries that use the index, and stops no other";
-  return Plan{unit.action, {step}, true};
+  Plan plan;
+  plan.action = unit.action;
+  plan.steps.push_back(std::move(step));
+  plan.online = true;
+  return plan;
 }
 
 // A cut in the middle of a character of several bytes takes all of it.
@@ -118,7 +122,11 @@ bool may_be_online(const parse::Unit& unit) {
   });
 }
 
-std::optional<Plan> online(const parse::Unit& unit, const catalog::Facts& facts) {
+std::optional<Plan> online(const parse::Unit& unit, const catalog::Facts& facts, std::string* why) {
+  const auto as_written = [&](const std::string& reason) -> std::optional<Plan> {
+    if (why != nullptr) *why = reason;
+    return std::nullopt;
+  };
   if (!may_be_online(unit)) return std::nullopt;
   const auto& statement = unit.statements.front();
   if (statement.action == "drop index") return drop_index(unit, facts);
@@ -126,7 +134,8 @@ std::optional<Plan> online(const parse::Unit& unit, const catalog::Facts& facts)
   const auto* table = find_table(facts, part.relation);
   if (table == nullptr || !is_large(unit, facts)) return std::nullopt;
   if (part.kind == "create index") {
-    if (table->kind != "r" && table->kind != "m") return std::nullopt;
+    if (table->kind != "r" && table->kind != "m")
+      return as_written("indexes of partitioned tables are not built in steps yet");
     const auto index =
         parse::concurrent_index(statement.text, table->schema, [&](const auto& columns) {
           return chosen_name(table->name, columns, "idx", table->taken_relations);
@@ -134,17 +143,21 @@ std::optional<Plan> online(const parse::Unit& unit, const catalog::Facts& facts)
     return index ? std::optional(create_index(unit, *table, *index)) : std::nullopt;
   }
   // PostgreSQL itself says best what is wrong with it.
-  if (table->rehearsal && table->rehearsal->fails) return std::nullopt;
+  if (table->rehearsal && table->rehearsal->fails)
+    return as_written("tried on an empty copy of the table, it fails");
   // What is inherited is merged with what the children have, by rules of its own.
-  if (table->kind == "r" && table->has_children) return std::nullopt;
+  if (table->kind == "r" && table->has_children)
+    return as_written("other tables inherit from " + quoted(table->name));
   auto alter = parse::AlterTable::of(statement.text);
-  if (!alter) return std::nullopt;
+  if (!alter) return as_written("this build cannot take the statement apart");
   std::map<std::size_t, std::string> targets;
   for (std::size_t i = 0; i < alter->pieces().size(); ++i)
     for (const auto& other : alter->pieces()[i].part.others)
       if (const auto* target = find_table(facts, other)) targets[i] = target->schema;
   alter->qualify(table->schema, targets);
-  return Alter(unit, *alter, *table, facts).plan();
+  Alter steps(unit, *alter, *table, facts);
+  auto plan = steps.plan();
+  return plan ? plan : as_written(steps.why());
 }
 
 }  // namespace lockkeeper::plan

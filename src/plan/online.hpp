@@ -21,8 +21,9 @@ constexpr std::int64_t kSmallTable = std::int64_t{1} << 20U;
 bool may_be_online(const parse::Unit& unit);
 
 /// The steps; empty when the statement is best run as it is (small tables, nothing to gain) or when
-/// nothing better is known for it.
-std::optional<Plan> online(const parse::Unit& unit, const catalog::Facts& facts);
+/// nothing better is known for it: then `why`, if given, says what keeps a large table from it.
+std::optional<Plan> online(const parse::Unit& unit, const catalog::Facts& facts,
+                           std::string* why = nullptr);
 
 /// The name that the server would give: table, columns and what it is, with a number if it is in
 /// `taken`. (ChooseConstraintName, ChooseIndexName, makeObjectName of PostgreSQL's src/backend.)

@@ -46,6 +46,7 @@ enum class StepKind {
   transaction,          ///< one or more statements and the job row, in one transaction
   outside_transaction,  ///< a statement that cannot be in a transaction block
   build_index,          ///< CREATE INDEX CONCURRENTLY: an invalid left-over is dropped first
+  probe,                ///< queries that find a row which does not fit, before anything is changed
   backfill,             ///< an UPDATE, run for some blocks of the table at a time
 };
 const char* to_string(StepKind kind);
@@ -58,6 +59,8 @@ struct Step {
   /// What takes it back, in this order; may be run when nothing or only a part of it was done.
   std::vector<std::string> undo;
   /// Of the object that is changed, after the step (F1 paper section 4; TiDB's SchemaState).
+  /// probe: of each query, SQLSTATE and message of the error when it finds a row: "23502 …".
+  std::vector<std::string> failures;
   std::string schema_state = "public";
   std::string says;        ///< one sentence for people
   std::string target_oid;  ///< the table that all steps of a job change; empty: none in particular
@@ -77,8 +80,9 @@ bool patient(const Step& step);
 struct Plan {
   std::string action;
   std::vector<Step> steps;
-  std::int64_t bytes = 0;  ///< of the tables that it is about, with their indexes
-  bool online = false;     ///< steps of the planner's own, not the statement as it was written
+  std::int64_t bytes = 0;            ///< of the tables that it is about, with their indexes
+  std::vector<std::string> remarks;  ///< for people: what to know of it, or why it is not online
+  bool online = false;  ///< steps of the planner's own, not the statement as it was written
 };
 
 /// How long a step may stop reads or writes, at the longest of all its locks, in seconds.

@@ -63,6 +63,8 @@ const char* to_string(StepKind kind) {
       return "outside transaction";
     case StepKind::build_index:
       return "build index";
+    case StepKind::probe:
+      return "probe";
     case StepKind::backfill:
       return "backfill";
   }
@@ -71,7 +73,7 @@ const char* to_string(StepKind kind) {
 
 StepKind step_kind_from(const std::string& name) {
   for (const auto kind : {StepKind::transaction, StepKind::outside_transaction,
-                          StepKind::build_index, StepKind::backfill})
+                          StepKind::build_index, StepKind::probe, StepKind::backfill})
     if (name == to_string(kind)) return kind;
   throw Error(Retry::never, "there is no kind of step " + name);
 }
@@ -170,7 +172,8 @@ double stall(const Plan& plan) {
 }
 
 Plan explain(const parse::Unit& unit, const catalog::Facts& facts) {
-  if (auto steps = online(unit, facts)) {
+  std::string why;
+  if (auto steps = online(unit, facts, &why)) {
     estimate(*steps, facts);
     return *steps;
   }
@@ -179,6 +182,7 @@ Plan explain(const parse::Unit& unit, const catalog::Facts& facts) {
     for (const auto& part : statement.parts)
       for (auto& lock : locks_of(part, facts)) plan.steps.front().locks.push_back(std::move(lock));
   estimate(plan, facts);
+  if (!why.empty()) plan.remarks.push_back("runs as it is written: " + why);
   return plan;
 }
 

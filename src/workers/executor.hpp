@@ -105,6 +105,8 @@ class Executor {
   std::vector<jobs::StoredStep> steps_of(const jobs::Job& job);
   std::optional<plan::Plan> online_plan(const jobs::Job& job);
   void run_steps(const jobs::Job& job, const std::vector<jobs::StoredStep>& steps);
+  bool finds(const jobs::Job& job, JobSession& dressed, const std::string& query);
+  void run_probe(const jobs::Job& job, const jobs::StoredStep& step);
   void run_backfill(const jobs::Job& job, const jobs::StoredStep& step);
   void rest(std::chrono::milliseconds time);
   void rest_after(const jobs::Job& job, const Sweep& sweep);

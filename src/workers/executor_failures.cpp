@@ -57,8 +57,10 @@ void Executor::name_column(const jobs::Job& job, Report& report) const {
       const auto name = statement.substr(helper, check - helper);
       if (report.message.find(name) == std::string::npos) continue;
       report.sqlstate = "23502";
+      const auto table = step.step.target.find("\".\"");
       report.message = "column " + statement.substr(check + 8, end - check - 8) + " of relation " +
-                       step.step.target + " contains null values";
+                       step.step.target.substr(table == std::string::npos ? 0 : table + 2) +
+                       " contains null values";
     }
 }
 

@@ -49,8 +49,11 @@ void Executor::run_steps(const jobs::Job& job, const std::vector<jobs::StoredSte
     if (step.state == "done") continue;
     const bool last = &step == &steps.back();
     const std::string history = last ? jobs::steps_for_history(steps) : std::string();
-    if (step.step.kind == plan::StepKind::backfill) {
-      run_backfill(job, step);
+    if (step.step.kind == plan::StepKind::probe || step.step.kind == plan::StepKind::backfill) {
+      if (step.step.kind == plan::StepKind::probe)
+        run_probe(job, step);
+      else
+        run_backfill(job, step);
       if (job.role == own_.login) continue;
       jobs::hand_back(session_, job.claim, std::chrono::milliseconds(0), false, std::nullopt);
       session_.poison();
@@ -79,6 +82,37 @@ void Executor::run_steps(const jobs::Job& job, const std::vector<jobs::StoredSte
     else
       pg::Transaction(session_).commit(jobs::end_step_text(job.claim, step));
   }
+}
+
+// Does it find a row? When it cannot know, the constraint itself will tell.
+bool Executor::finds(const jobs::Job& job, JobSession& dressed, const std::string& query) {
+  try {
+    const pg::Transaction tx(session_, dressed.begin_text() + "SET LOCAL statement_timeout = " +
+                                           std::to_string(settings_.probe_most.count()) + ";");
+    return dressed.run(query) > 0;
+  } catch (const Error& error) {
+    if (session_.broken()) throw;
+    log::info("not looked for rows that do not fit",
+              {{"job", job.claim.job.str()}, {"reason", error.what()}});
+    jobs::check_claim(session_, job.claim);
+    return false;
+  }
+}
+
+// Nothing is changed yet: a row that does not fit is the end of the job, and of nothing else.
+void Executor::run_probe(const jobs::Job& job, const jobs::StoredStep& step) {
+  log::info("step begins", {{"job", job.claim.job.str()}, {"step", std::to_string(step.seq)}});
+  JobSession dressed(session_, own_, job, settings_.lock_timeout);
+  for (std::size_t i = 0; i < step.step.statements.size(); ++i) {
+    if (settings_.probe_most.count() == 0 || !finds(job, dressed, step.step.statements[i]))
+      continue;
+    const auto& failure = step.step.failures.at(i);
+    Report report;
+    report.sqlstate = failure.substr(0, 5);
+    report.message = failure.substr(6);
+    throw Error(Retry::never, report, "probe");
+  }
+  pg::Transaction(session_).commit(jobs::end_step_text(job.claim, step));
 }
 
 // As long as it was asked for; whoever says when wakes the queue.
@@ -140,7 +174,7 @@ bool Executor::undo(const jobs::Job& job, const Report& reason) {
               {{"job", job.claim.job.str()}, {"step", std::to_string(step.seq)}});
     testpoint::reach("before_undo");
     const std::string end = jobs::undo_step_text(job.claim, step);
-    if (step.step.kind == plan::StepKind::backfill) {
+    if (step.step.kind == plan::StepKind::backfill || step.step.kind == plan::StepKind::probe) {
       pg::Transaction(session_).commit(end);
     } else if (step.step.kind == plan::StepKind::transaction) {
       foreign = run_step(job, step, undo_now(step), end) || foreign;

@@ -158,3 +158,25 @@ ALTER TABLE big DROP CONSTRAINT big_a_check, ADD CHECK (a > 1)
 ALTER TABLE big ADD CHECK (big IS NOT NULL)
 CREATE INDEX ON big (coalesce(a, 0), greatest(a, b), (CASE WHEN a > 0 THEN 1 END), (ARRAY[a, b]), (v COLLATE "C"), (a), (b))
 CREATE INDEX ON big ((a::text), (v::varchar(5)), ('x'::text), nullif(a, b))
+-- Columns that are filled
+ALTER TABLE big ALTER a SET DATA TYPE bigint USING a * 2 + b
+ALTER TABLE big ALTER a TYPE bigint USING big.a::bigint, ALTER b TYPE bigint
+ALTER TABLE big ALTER key TYPE bigint
+ALTER TABLE big ALTER b TYPE bigint
+ALTER TABLE big ALTER id TYPE bigint
+ALTER TABLE big ALTER a TYPE bigint USING row_to_json(big)::text::bigint
+ALTER TABLE big ALTER v TYPE text USING v || v
+ALTER TABLE big ALTER "Mixed" TYPE varchar(20) COLLATE "C"
+ALTER TABLE big ALTER a DROP DEFAULT, ALTER a TYPE text
+ALTER TABLE big ALTER a TYPE bigint, ADD UNIQUE (a, b), ADD CHECK (a > b)
+ALTER TABLE big ALTER a TYPE bigint, DROP CONSTRAINT big_a_check
+ALTER TABLE big ADD c uuid NOT NULL DEFAULT gen_random_uuid() CHECK (c IS NOT NULL)
+ALTER TABLE big ADD c bigserial PRIMARY KEY
+ALTER TABLE big ADD c int GENERATED ALWAYS AS IDENTITY (START 10 INCREMENT 5), ADD d timestamptz DEFAULT clock_timestamp()
+ALTER TABLE big ADD c int GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME mine)
+ALTER TABLE big ADD c int GENERATED ALWAYS AS (a * 2) STORED
+ALTER TABLE big ADD c posint
+ALTER TABLE parted ADD c bigserial
+ALTER TABLE heir ADD c bigserial
+ALTER TABLE small ALTER a TYPE bigint
+ALTER TABLE big ADD EXCLUDE USING gist (a WITH =)

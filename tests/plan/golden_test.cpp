@@ -30,9 +30,67 @@ catalog::Table table(const std::string& schema, const std::string& name, const s
                   {"ts", "timestamp without time zone", -1, false, false}};
   made.proven_not_null = {"proven"};
   made.oid = schema + name;
+  made.primary_key = {"key"};
+  made.filling = catalog::Filling{};
+  made.filling->may_create = true;
   made.taken_relations = {name, name + "_b_key"};
   made.taken_constraints = {name + "_taken", name + "_b_key", name + "_a_check"};
   return made;
+}
+
+// Of columns a, key and b; a view depends on v.
+void add_dependents(catalog::Table& table) {
+  catalog::Dependents a;
+  a.uses = 4;
+  a.default_value = "7";
+  a.comment = "it's a \\ thing";
+  a.statistics = "77";
+  a.grants = {"GRANT SELECT (a) ON TABLE public.big TO PUBLIC"};
+  catalog::ColumnIndex index;
+  index.name = "by_a";
+  index.definition =
+      "CREATE INDEX by_a ON public.big USING btree (a DESC, b) INCLUDE (v) WHERE (a > 5)";
+  index.clustered = true;
+  a.indexes = {index};
+  catalog::ColumnConstraint check;
+  check.name = "big_a_check";
+  check.definition = "CHECK ((a >= 0))";
+  a.constraints = {check};
+  table.dependents["a"] = a;
+  catalog::Dependents key;
+  index = {};
+  index.name = "big_pkey";
+  index.definition = "CREATE UNIQUE INDEX big_pkey ON public.big USING btree (key)";
+  index.unique = index.primary = index.of_constraint = true;
+  key.indexes = {index};
+  catalog::ColumnConstraint child;
+  child.name = "child_fkey";
+  child.definition = "FOREIGN KEY (big_key) REFERENCES public.big(key) ON DELETE CASCADE";
+  child.foreign_key = true;
+  child.table = "public.child";
+  key.referring = {child};
+  catalog::ColumnSequence sequence;
+  sequence.name = "public.big_key_seq";
+  key.sequences = {sequence};
+  key.default_value = "nextval('public.big_key_seq'::regclass)";
+  table.dependents["key"] = key;
+  catalog::Dependents b;
+  catalog::ColumnConstraint reference;
+  reference.name = "big_b_fkey";
+  reference.definition = "FOREIGN KEY (b) REFERENCES public.ref(id)";
+  reference.foreign_key = true;
+  reference.table = "public.ref";
+  b.constraints = {reference};
+  table.dependents["b"] = b;
+  table.dependents["Mixed"] = {};
+  catalog::Dependents numbered;
+  numbered.identity = "BY DEFAULT";
+  sequence.name = "public.big_id_seq";
+  sequence.options = "START 1 INCREMENT 1 CACHE 1";
+  sequence.identity = true;
+  numbered.sequences = {sequence};
+  table.dependents["id"] = numbered;
+  table.dependents["v"].others = {"rule _RETURN on view shown"};
 }
 
 catalog::Facts facts() {
@@ -40,6 +98,7 @@ catalog::Facts facts() {
   catalog::Facts known;
   known.server_version = 150000;
   known.tables["\"big\""] = table("public", "big", "r", kLarge);
+  add_dependents(known.tables["\"big\""]);
   known.tables["\"app\".\"Big One\""] = table("app", "Big One", "r", kLarge);
   known.tables["\"heir\""] = table("public", "heir", "r", kLarge);
   known.tables["\"heir\""].has_children = true;
@@ -64,8 +123,10 @@ std::string text_of(const Plan& plan) {
     for (const auto& lock : plan.steps.front().locks)
       out << "    " << to_string(lock.mode) << " on " << lock.object
           << (lock.rewrites ? ", rewrites" : "") << (lock.scans ? ", scans" : "") << '\n';
+    for (const auto& remark : plan.remarks) out << "    note " << remark << '\n';
     return out.str();
   }
+  for (const auto& remark : plan.remarks) out << "    note " << remark << '\n';
   for (const auto& step : plan.steps) {
     out << "  " << to_string(step.kind) << ", then " << step.schema_state << '\n';
     for (const auto& lock : step.locks)

@@ -230,14 +230,34 @@ TEST_P(OnlineBad, rows_that_do_not_fit_end_the_job_and_leave_nothing) {
   as_owner(GetParam().rows);
   const auto before = shape();
   const auto content = rows();
+  std::string messages[2];
+  for (const int probe : {5000, 0}) {
+    start_workers(2,
+                  [&](auto& settings) { settings.probe_most = std::chrono::milliseconds(probe); });
+    const auto job = submit(GetParam().sql);
+    const auto end = end_of(job);
+    EXPECT_TRUE(end == "cancelled" || end == "rollback done") << end;
+    EXPECT_EQ(error_of(job), GetParam().sqlstate) << error_of(job, "message");
+    messages[probe == 0 ? 1 : 0] = error_of(job, "message");
+    EXPECT_EQ(shape(), before);
+    EXPECT_EQ(rows(), content);
+    expect_queue_empty();
+    stop_workers();
+  }
+  EXPECT_EQ(messages[0], messages[1]);
+}
+
+TEST_F(Online, promise_8_what_does_not_fit_is_found_before_anybody_is_refused) {
+  make_tables("INSERT INTO big VALUES (-1, -1, 1000, NULL)");
+  std::atomic<int> changes{0};
+  testpoint::set_hook([&](const std::string& name) { changes += name == "after_commit" ? 1 : 0; });
   start_workers(2);
-  const auto job = submit(GetParam().sql);
-  const auto end = end_of(job);
-  EXPECT_TRUE(end == "cancelled" || end == "rollback done") << end;
-  EXPECT_EQ(error_of(job), GetParam().sqlstate) << error_of(job, "message");
-  EXPECT_EQ(shape(), before);
-  EXPECT_EQ(rows(), content);
-  expect_queue_empty();
+  for (const char* sql : {"ALTER TABLE big ADD CONSTRAINT c CHECK (big.a >= 0)",
+                          "ALTER TABLE big ALTER txt SET NOT NULL",
+                          "ALTER TABLE big ADD FOREIGN KEY (b) REFERENCES target"})
+    EXPECT_NE(end_of(submit(sql)), "synced") << sql;
+  EXPECT_EQ(changes, 0);
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_schema_diff"), "0");
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -465,7 +485,7 @@ TEST_F(Online, a_paused_job_keeps_its_steps_and_goes_on) {
   const auto job = submit(sql);
   await("SELECT state FROM lockkeeper.jobs", "paused");
   EXPECT_EQ(value("SELECT string_agg(state, ' ' ORDER BY seq) FROM lockkeeper.steps"),
-            "done pending");
+            "done done pending");
   EXPECT_EQ(value("SELECT schema_state FROM lockkeeper.jobs"), "write only");
   EXPECT_EQ(value("SELECT lockkeeper.resume(" + job.str() + ")"), "queueing");
   EXPECT_EQ(end_of(job), "synced");
@@ -488,6 +508,10 @@ TEST_F(Online, a_paused_job_that_is_cancelled_is_taken_back) {
   EXPECT_EQ(shape(), before);
 }
 
+void without_probe(config::WorkSettings& settings) {
+  settings.probe_most = std::chrono::milliseconds(0);
+}
+
 TEST_F(Online, promise_6_a_worker_killed_on_the_way_back_is_replaced) {
   make_tables();
   as_owner("INSERT INTO big VALUES (-1, -1, 1, '')");
@@ -495,12 +519,12 @@ TEST_F(Online, promise_6_a_worker_killed_on_the_way_back_is_replaced) {
   for (const char* point :
        {"before_undo=kill", "before_undo=kill@2", "before_commit=kill@2", "after_commit=kill@2"}) {
     SCOPED_TRACE(point);
-    WorkerProcess dying(dsn(), point, {"--workers", "1", "--reorg-workers", "1"});
+    WorkerProcess dying(dsn(), point, {"--workers", "1", "--reorg-workers", "1", "--probe", "0"});
     const auto job = submit(
         "ALTER TABLE big ADD c int, ADD CONSTRAINT one UNIQUE (id), ADD CONSTRAINT k CHECK (a > "
         "0)");
     ASSERT_EQ(dying.process().wait(std::chrono::seconds(60)), 128 + SIGKILL) << dying.log();
-    start_workers(1);
+    start_workers(1, without_probe);
     EXPECT_EQ(end_of(job), "rollback done");
     EXPECT_EQ(error_of(job), "23514");
     stop_workers();
@@ -519,7 +543,7 @@ TEST_F(Online, promise_9_what_waits_for_a_lock_on_the_way_back_goes_on_later) {
     reader = std::make_unique<pg::Session>(dsn(), "reader");
     reader->script("BEGIN; SELECT FROM big LIMIT 1");
   });
-  start_workers(2);
+  start_workers(2, without_probe);
   const auto job = submit("ALTER TABLE big ADD CONSTRAINT k CHECK (a > 0)");
   await("SELECT tries > 1 FROM lockkeeper.jobs", "true");
   EXPECT_EQ(value("SELECT error->>'sqlstate' FROM lockkeeper.jobs"), "23514");
