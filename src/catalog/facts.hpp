@@ -79,6 +79,14 @@ struct Rehearsal {
   bool rewrites = false;  ///< the rows or an index
 };
 
+/// A member of a partition tree.
+struct Partition {
+  std::string oid, schema, name, parent;  ///< parent: its oid; empty: the root
+  std::string kind;                       ///< pg_class.relkind
+  std::vector<std::string> taken;         ///< names as in Table::taken_relations
+  std::vector<std::string> indexes;       ///< CREATE INDEX of each
+};
+
 struct Table {
   std::string oid;
   std::string schema;
@@ -97,6 +105,7 @@ struct Table {
   /// and those of all its constraints.
   std::vector<std::string> taken_relations;
   std::vector<std::string> taken_constraints;
+  std::vector<Partition> partitions;             ///< if they were wanted; itself first
   std::optional<Filling> filling;                ///< if it was wanted
   std::map<std::string, Dependents> dependents;  ///< of the columns that were wanted
   std::optional<Rehearsal> rehearsal;
@@ -107,6 +116,7 @@ struct Wanted {
   std::vector<std::string> tables;     ///< quoted names: "app"."orders" or "orders"; indexes too
   std::vector<std::string> functions;  ///< unqualified
   std::vector<std::string> types;
+  std::string indexed;                       ///< a table that gets an index
   std::string filled;                        ///< a table that may have to be backfilled
   std::vector<std::string> changed_columns;  ///< of it: those that get another type
   std::string rehearsal;            ///< their ALTER TABLE, on pg_temp; empty: there are none

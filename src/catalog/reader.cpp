@@ -142,6 +142,14 @@ Dependents read_dependents(pg::Session& session, const std::string& oid,
   return all;
 }
 
+void read_partitions(pg::Session& session, Table& table) {
+  for (const auto row : session.run(sql::catalog_partitions, pg::Params::of(table.oid)))
+    table.partitions.push_back({row.text("oid"), row.text("schema"), row.text("name"),
+                                row.text("parent"), row.text("kind"),
+                                list_of(row, "taken").get<std::vector<std::string>>(),
+                                list_of(row, "indexes").get<std::vector<std::string>>()});
+}
+
 void read_filling(pg::Session& session, const Wanted& wanted, const Run& run, Table& table) {
   const auto rows = session.run(sql::catalog_filling, pg::Params::of(table.oid, wanted.role));
   const auto& row = rows.front();
@@ -166,6 +174,7 @@ Facts read(pg::Session& session, const Wanted& wanted, const Run& run) {
     const auto rows = session.run(sql::catalog_table, pg::Params::of(name));
     if (rows.empty()) continue;
     auto table = read_table(session, rows.front());
+    if (name == wanted.indexed && table.kind == "p") read_partitions(session, table);
     if (name == wanted.filled) read_filling(session, wanted, run, table);
     facts.tables.emplace(name, std::move(table));
   }

@@ -403,6 +403,32 @@ std::vector<std::string> names_of_columns(const PgQuery__IndexStmt& index) {
 
 }  // namespace
 
+std::optional<std::string> index_at(const std::string& text, const IndexPlace& place) {
+  const Message message(text);
+  auto* statement = message.statement();
+  if (statement == nullptr || statement->node_case != PG_QUERY__NODE__NODE_INDEX_STMT ||
+      statement->index_stmt->relation == nullptr || statement->index_stmt->if_not_exists != 0)
+    return std::nullopt;
+  auto& index = *statement->index_stmt;
+  {
+    const Replaced own(index.idxname, empty(index.idxname) ? "" : index_name(index.idxname));
+    if (!same_statement(text, message.sql())) return std::nullopt;
+  }
+  index.concurrent = place.leaf ? 1 : 0;
+  index.relation->inh = place.leaf ? 1 : 0;
+  const Replaced schema(index.relation->schemaname, place.schema);
+  const Replaced table(index.relation->relname, place.table);
+  const Replaced name(index.idxname, index_name(place.name));
+  return message.sql();
+}
+
+std::vector<std::string> index_columns(const std::string& text) {
+  const Message message(text);
+  const auto* statement = message.statement();
+  if (statement == nullptr || statement->node_case != PG_QUERY__NODE__NODE_INDEX_STMT) return {};
+  return names_of_columns(*statement->index_stmt);
+}
+
 std::string index_signature(const std::string& text) {
   const Message message(text);
   const auto* statement = message.statement();

@@ -79,6 +79,16 @@ std::optional<ConcurrentIndex> concurrent_index(
     const std::string& text, const std::string& schema,
     const std::function<std::string(const std::vector<std::string>& columns)>& name);
 
+/// One of the indexes that CREATE INDEX on a partitioned table makes.
+struct IndexPlace {
+  std::string schema, table, name;
+  bool leaf = false;  ///< built CONCURRENTLY; otherwise ON ONLY this table, with nothing in it
+};
+/// Empty when the statement cannot be given back as it was, or says IF NOT EXISTS.
+std::optional<std::string> index_at(const std::string& text, const IndexPlace& place);
+/// The columns of a CREATE INDEX by the names that the server uses for the name of the index.
+std::vector<std::string> index_columns(const std::string& text);
+
 /// What tells one index from another of the same name: "unique btree a,(),b where". Of a CREATE
 /// INDEX; empty: it is none. The same words as sql/workers/indexes.sql.
 std::string index_signature(const std::string& text);

@@ -7,6 +7,7 @@
 #include "parse/rewrite.hpp"
 #include "plan/alter.hpp"
 #include "plan/lock_rules.hpp"
+#include "plan/partitions.hpp"
 
 namespace lockkeeper::plan {
 
@@ -134,8 +135,8 @@ std::optional<Plan> online(const parse::Unit& unit, const catalog::Facts& facts,
   const auto* table = find_table(facts, part.relation);
   if (table == nullptr || !is_large(unit, facts)) return std::nullopt;
   if (part.kind == "create index") {
-    if (table->kind != "r" && table->kind != "m")
-      return as_written("indexes of partitioned tables are not built in steps yet");
+    if (table->kind == "p") return partitioned_index(unit, *table, why);
+    if (table->kind != "r" && table->kind != "m") return std::nullopt;
     const auto index =
         parse::concurrent_index(statement.text, table->schema, [&](const auto& columns) {
           return chosen_name(table->name, columns, "idx", table->taken_relations);

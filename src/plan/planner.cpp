@@ -119,6 +119,8 @@ catalog::Wanted wanted_facts(const parse::Unit& unit, const std::string& role) {
   catalog::Wanted wanted;
   wanted.role = role;
   want_filling(unit, wanted);
+  if (may_be_online(unit) && unit.statements.front().action == "add index")
+    wanted.indexed = parse::quoted_name(unit.statements.front().parts.front().relation);
   for (const auto& statement : unit.statements) {
     for (const auto& part : statement.parts) {
       wanted.tables.push_back(parse::quoted_name(part.relation));

@@ -180,3 +180,6 @@ ALTER TABLE parted ADD c bigserial
 ALTER TABLE heir ADD c bigserial
 ALTER TABLE small ALTER a TYPE bigint
 ALTER TABLE big ADD EXCLUDE USING gist (a WITH =)
+CREATE UNIQUE INDEX "All" ON parted (a, lower("Mixed")) WHERE a > 0
+CREATE INDEX ON parted (b)
+CREATE INDEX IF NOT EXISTS x ON parted (a)

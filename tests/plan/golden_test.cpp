@@ -103,6 +103,17 @@ catalog::Facts facts() {
   known.tables["\"heir\""] = table("public", "heir", "r", kLarge);
   known.tables["\"heir\""].has_children = true;
   known.tables["\"parted\""] = table("public", "parted", "p", kLarge);
+  known.tables["\"parted\""].partitions = {
+      {"publicparted", "public", "parted", "", "p", {"parted"}, {}},
+      {"1", "public", "first", "publicparted", "r", {"first"}, {}},
+      {"2", "app", "Second", "publicparted", "p", {}, {}},
+      {"3",
+       "app",
+       "leaf",
+       "2",
+       "r",
+       {"leaf_a_idx"},
+       {"CREATE INDEX x ON app.leaf USING btree (b)"}}};
   known.tables["\"mv\""] = table("public", "mv", "m", kLarge);
   known.tables["\"small\""] = table("public", "small", "r", 8192);
   known.tables["\"ref\""] = table("public", "ref", "r", 8192);

@@ -29,7 +29,7 @@ class Online : public DatabaseTest {
     if (*more != '\0') as_owner(more);
   }
   void start_over() {
-    as_owner("DROP TABLE IF EXISTS child, big, target");
+    as_owner("DROP TABLE IF EXISTS child, parted, big, target");
     make_tables(more_);
   }
 
@@ -56,6 +56,8 @@ class Online : public DatabaseTest {
         "indisready, indisclustered, obj_description(indexrelid, 'pg_class')) FROM "
         "pg_index JOIN pg_class ON pg_class.oid = indexrelid AND relnamespace = "
         "'public'::regnamespace UNION ALL "
+        "SELECT format('%s is a part of %s', inhrelid::regclass, inhparent::regclass) FROM "
+        "pg_inherits UNION ALL "
         "SELECT format('function %s', oid::regprocedure) FROM pg_proc WHERE pronamespace = "
         "'public'::regnamespace UNION ALL "
         "SELECT format('trigger %s %s', tgrelid::regclass, tgname) FROM pg_trigger WHERE NOT "

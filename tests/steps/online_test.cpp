@@ -17,6 +17,15 @@ struct Case {
 };
 std::ostream& operator<<(std::ostream& out, const Case& one) { return out << one.name; }
 
+constexpr const char* kPartitioned =
+    "CREATE TABLE parted (id int, a int, b text) PARTITION BY RANGE (id);"
+    "CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (5000);"
+    "CREATE TABLE \"Second\" PARTITION OF parted FOR VALUES FROM (5000) TO (20000) PARTITION BY "
+    "HASH (id);"
+    "CREATE TABLE second_1 PARTITION OF \"Second\" FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
+    "CREATE TABLE second_2 PARTITION OF \"Second\" FOR VALUES WITH (MODULUS 2, REMAINDER 1);"
+    "INSERT INTO parted SELECT i, i, repeat('x', 80) FROM generate_series(1, 12000) i";
+
 const Case kCases[] = {
     {"create_index", "CREATE INDEX by_a ON big (a) INCLUDE (b) WHERE b > 0"},
     {"create_index_unnamed", "CREATE INDEX ON big ((a + 1), lower(txt), b DESC NULLS LAST)"},
@@ -36,6 +45,9 @@ const Case kCases[] = {
      "ALTER TABLE big ADD c int DEFAULT 5 CONSTRAINT positive CHECK (c > 0), ALTER b SET NOT NULL, "
      "ADD CONSTRAINT one UNIQUE (id) DEFERRABLE INITIALLY DEFERRED, ALTER txt SET DEFAULT 'x', "
      "ALTER a SET STATISTICS 50"},
+    {"partitioned_index", "CREATE INDEX ON parted (a, lower(b)) WHERE a > 0", kPartitioned},
+    {"partitioned_unique_index", "CREATE UNIQUE INDEX \"Of All\" ON public.parted (id, a)",
+     kPartitioned},
     // Rows have to be written:
     {"column_type", "ALTER TABLE big ALTER COLUMN a SET DATA TYPE bigint",
      "ALTER TABLE big ALTER a SET DEFAULT 7, ALTER a SET NOT NULL, ALTER a SET STATISTICS 77, "
@@ -142,10 +154,12 @@ TEST_P(OnlineCase, works_for_a_role_that_is_not_the_workers) {
   as_owner("SELECT lockkeeper.grant_use('plain_" + database_ + "')");
   make_tables(GetParam().before);
   const auto plain = plain_shape(GetParam().sql);
-  execute("ALTER TABLE IF EXISTS child OWNER TO plain_" + database_ +
-          "; ALTER TABLE big OWNER TO plain_" + database_ + "; ALTER TABLE target OWNER TO plain_" +
-          database_ + "; GRANT CREATE ON SCHEMA public TO plain_" + database_ +
-          "; GRANT TEMP ON DATABASE " + database_ + " TO plain_" + database_);
+  execute(
+      "DO $$ DECLARE t regclass; BEGIN FOR t IN SELECT oid FROM pg_class WHERE relkind IN ('r', "
+      "'p') AND relnamespace = 'public'::regnamespace LOOP EXECUTE 'ALTER TABLE ' || t || ' OWNER "
+      "TO plain_" +
+      database_ + "'; END LOOP; END $$; GRANT CREATE ON SCHEMA public TO plain_" + database_ +
+      "; GRANT TEMP ON DATABASE " + database_ + " TO plain_" + database_);
   start_workers(2);
   client::Client client(dsn("plain_" + database_));
   const auto job = client.submit(GetParam().sql).id;
