@@ -108,7 +108,7 @@ BEGIN
     IF NOT FOUND OR job.claimed_by IS NULL THEN RAISE EXCEPTION 'claim lost' USING ERRCODE = 'LK001'; END IF;
     IF job.state <> 'running' THEN RAISE EXCEPTION 'to be stopped' USING ERRCODE = 'LK002'; END IF;
     threads := least(greatest(lockkeeper.tuned(job.settings, 'lockkeeper.threads', 2), 1), 64);
-    batch_ms := least(greatest(lockkeeper.tuned(job.settings, 'lockkeeper.batch_ms', 100), 1), 10000);
+    batch_ms := least(greatest(lockkeeper.tuned(job.settings, 'lockkeeper.batch_ms', 20), 1), 10000);
     rows_per_second := lockkeeper.tuned(job.settings, 'lockkeeper.rows_per_second', 0);
     wanted := ARRAY(SELECT t.n FROM lockkeeper.ddl_subtask AS t
                      WHERE t.job_id = the_job AND t.seq = the_seq AND NOT t.done ORDER BY t.n LIMIT threads);

@@ -89,7 +89,7 @@ int show_settings(Context& context) {
 void add_tuning_options(CLI::App& command, TuningWords& words) {
   command.add_option("--threads", words.threads, "Workers that may share a backfill [2]")
       ->check(CLI::Range(1, 64));
-  command.add_option("--batch", words.batch, "What a batch of a backfill should take, in ms [100]")
+  command.add_option("--batch", words.batch, "What a batch of a backfill should take, in ms [20]")
       ->check(CLI::Range(1, 10000));
   command
       .add_option("--max-speed", words.max_speed,
