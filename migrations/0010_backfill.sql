@@ -33,8 +33,8 @@ CREATE TABLE lockkeeper.ddl_subtask (
 -- How a job is run, kept among its settings as lockkeeper.…; never set in a session.
 CREATE FUNCTION lockkeeper.is_tuning(name text, value text) RETURNS boolean
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN name IN ('lockkeeper.threads', 'lockkeeper.batch_ms', 'lockkeeper.rows_per_second')
-                THEN value ~ '^[0-9]{1,9}$'
+    SELECT CASE WHEN name IN ('lockkeeper.threads', 'lockkeeper.batch_ms') THEN value ~ '^[1-9][0-9]{0,8}$'
+                WHEN name = 'lockkeeper.rows_per_second' THEN value ~ '^[0-9]{1,9}$'
                 ELSE name = 'lockkeeper.postpone_cutover' AND value IN ('on', 'off') END
 $$;
 
@@ -72,8 +72,9 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE WHEN lockkeeper.is_tuning(name, settings->>name) THEN (settings->>name)::bigint ELSE otherwise END
 $$;
 
--- Begins a backfill of table target, or goes on with one. Errors as those of end_step.
-CREATE FUNCTION lockkeeper.begin_backfill(the_job bigint, claim_epoch bigint, the_seq integer, target oid) RETURNS void
+-- Begins a backfill of table target, or goes on with one; anew: all of it once more. Errors as those of end_step.
+CREATE FUNCTION lockkeeper.begin_backfill(the_job bigint, claim_epoch bigint, the_seq integer, target oid, anew boolean)
+RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     job lockkeeper.ddl_job;
@@ -85,6 +86,7 @@ BEGIN
     IF job.state <> 'running' THEN RAISE EXCEPTION 'to be stopped' USING ERRCODE = 'LK002'; END IF;
     UPDATE lockkeeper.ddl_step SET state = 'running', started_at = coalesce(started_at, clock_timestamp())
      WHERE job_id = the_job AND seq = the_seq;
+    IF anew THEN DELETE FROM lockkeeper.ddl_reorg WHERE job_id = the_job AND seq = the_seq; END IF;
     INSERT INTO lockkeeper.ddl_reorg (job_id, seq, blocks) VALUES (the_job, the_seq, blocks) ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN RETURN; END IF;
     INSERT INTO lockkeeper.ddl_subtask (job_id, seq, n, next_block, first_block, end_block, done)
@@ -222,7 +224,10 @@ DECLARE
 BEGIN
     SELECT * INTO job FROM lockkeeper.ddl_job WHERE id = the_job FOR UPDATE;
     IF NOT FOUND OR NOT lockkeeper.may_steer(lockkeeper.acting_role(), job.role) THEN
-        RAISE EXCEPTION 'there is no job % that you may change', the_job USING ERRCODE = 'no_data_found';
+        RAISE EXCEPTION 'job % is not in the queue, or it is not yours', the_job USING ERRCODE = 'no_data_found';
+    END IF;
+    IF coalesce(jsonb_typeof(changes), '') <> 'object' THEN
+        RAISE EXCEPTION 'changes are an object' USING ERRCODE = 'invalid_parameter_value', HINT = '{"threads": 4}';
     END IF;
     FOR one IN SELECT key, value FROM jsonb_each_text(changes) LOOP
         IF NOT coalesce(one.value IS NULL AND 'lockkeeper.' || one.key IN ('lockkeeper.threads', 'lockkeeper.batch_ms',
@@ -233,7 +238,7 @@ BEGIN
         END IF;
     END LOOP;
     UPDATE lockkeeper.ddl_job SET settings = jsonb_strip_nulls(settings || (
-               SELECT coalesce(jsonb_object_agg('lockkeeper.' || key, value), '{}') FROM jsonb_each(changes))),
+               SELECT coalesce(jsonb_object_agg('lockkeeper.' || key, value), '{}') FROM jsonb_each_text(changes))),
            retry_at = CASE WHEN changes ? 'postpone_cutover' THEN NULL ELSE retry_at END
      WHERE id = the_job RETURNING * INTO job;
     PERFORM pg_notify('lockkeeper_ready', 'reorg');

@@ -16,7 +16,7 @@ WITH own AS (
         OR i.indexrelid IN (SELECT u.objid FROM used AS u WHERE u.classid = 'pg_class'::regclass)
 ), checks AS (
     SELECT k.* FROM own JOIN pg_constraint AS k ON k.conrelid = own.attrelid
-     WHERE k.contype IN ('c', 'f') AND own.attnum = ANY (k.conkey)
+     WHERE k.contype IN ('c', 'f') AND own.attnum = ANY (k.conkey) AND k.conname NOT LIKE 'lockkeeper\_same\_%'
 ), referring AS (
     SELECT k.* FROM own JOIN pg_constraint AS k ON k.confrelid = own.attrelid
      WHERE k.contype = 'f' AND own.attnum = ANY (k.confkey)
@@ -25,7 +25,8 @@ WITH own AS (
       FROM used AS u JOIN pg_class AS c ON u.classid = 'pg_class'::regclass AND c.oid = u.objid AND c.relkind = 'S'
       JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_sequence AS s ON s.seqrelid = c.oid
 )
-SELECT (SELECT count(*) FROM used) AS uses,
+SELECT f.*, md5(to_jsonb(f)::text) AS digest FROM (
+SELECT (SELECT attnotnull FROM own) AS not_null, (SELECT format('%s %s', atttypid, attcollation) FROM own) AS type,
        (SELECT pg_get_expr(d.adbin, d.adrelid) FROM own JOIN pg_attrdef AS d
             ON d.adrelid = own.attrelid AND d.adnum = own.attnum WHERE own.attgenerated = '') AS default_value,
        (SELECT attidentity FROM own) AS identity,
@@ -73,10 +74,13 @@ SELECT (SELECT count(*) FROM used) AS uses,
                         SELECT i.indexrelid FROM indexes AS i UNION SELECT s.oid FROM sequences AS s))
            AND NOT (u.classid = 'pg_constraint'::regclass AND u.objid IN (
                         SELECT k.oid FROM checks AS k UNION SELECT k.oid FROM referring AS k
+                        UNION SELECT k.oid FROM own JOIN pg_constraint AS k ON k.conrelid = own.attrelid
+                               WHERE k.conname LIKE 'lockkeeper\_same\_%'
                         UNION SELECT i.con FROM indexes AS i WHERE i.con IS NOT NULL
                         UNION SELECT k.oid FROM own JOIN pg_constraint AS k ON k.conrelid = own.attrelid
                                WHERE k.contype = 'n'))
            AND NOT (u.classid = 'pg_attrdef'::regclass AND u.objid IN (
                         SELECT d.oid FROM own
                           JOIN pg_attrdef AS d ON d.adrelid = own.attrelid AND d.adnum = own.attnum))
-       ) AS others;
+       ) AS others
+) AS f;

@@ -52,7 +52,7 @@ struct ColumnSequence {
 
 /// What belongs to a column and has to be made anew for the one that takes its place.
 struct Dependents {
-  int uses = 0;  ///< entries of pg_depend about the column
+  std::string digest;  ///< of all of this, and of what else the column is
   std::string default_value, comment, options, not_null_name, statistics;
   std::string identity;  ///< "", "ALWAYS" or "BY DEFAULT"
   std::vector<ColumnSequence> sequences;
@@ -67,10 +67,14 @@ struct Dependents {
 struct Filling {
   bool of_a_family = false;  ///< partitions, inheritance, typed tables
   bool forces_row_security = false, has_rules = false;
-  bool has_triggers = false;       ///< an UPDATE fires them
-  bool has_loud_triggers = false;  ///< the same also where session_replication_role is replica
-  bool may_create = false;         ///< the role may make a function in the table's schema
-  bool may_be_quiet = false;       ///< session_replication_role may be set
+  bool has_triggers = false;        ///< an UPDATE fires them
+  bool has_loud_triggers = false;   ///< the same also where session_replication_role is replica
+  bool may_create = false;          ///< the role may make a function in the table's schema
+  bool published = false;           ///< by logical replication
+  bool row_type_used = false;       ///< by a column of another table
+  bool has_later_triggers = false;  ///< BEFORE ones whose names sort after ours
+  bool has_not_valid = false;       ///< CHECK constraints that old rows may break
+  bool may_be_quiet = false;        ///< session_replication_role may be set
 };
 
 /// What the statement did to an empty copy of the table.

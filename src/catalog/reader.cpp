@@ -126,7 +126,7 @@ Dependents read_dependents(pg::Session& session, const std::string& oid,
   const auto& row = rows.front();
   const auto text = [&](const char* name) { return row.null(name) ? "" : row.text(name); };
   Dependents all;
-  all.uses = static_cast<int>(row.integer("uses"));
+  all.digest = text("digest");
   all.default_value = text("default_value");
   all.comment = text("comment");
   all.options = text("options");
@@ -153,10 +153,19 @@ void read_partitions(pg::Session& session, Table& table) {
 void read_filling(pg::Session& session, const Wanted& wanted, const Run& run, Table& table) {
   const auto rows = session.run(sql::catalog_filling, pg::Params::of(table.oid, wanted.role));
   const auto& row = rows.front();
-  table.filling = Filling{row.boolean("of_a_family"),       row.boolean("forces_row_security"),
-                          row.boolean("has_rules"),         row.boolean("has_triggers"),
-                          row.boolean("has_loud_triggers"), row.boolean("may_create"),
-                          row.boolean("may_be_quiet")};
+  Filling filling;
+  filling.of_a_family = row.boolean("of_a_family");
+  filling.forces_row_security = row.boolean("forces_row_security");
+  filling.has_rules = row.boolean("has_rules");
+  filling.has_triggers = row.boolean("has_triggers");
+  filling.has_loud_triggers = row.boolean("has_loud_triggers");
+  filling.may_create = row.boolean("may_create");
+  filling.published = row.boolean("published");
+  filling.row_type_used = row.boolean("row_type_used");
+  filling.has_later_triggers = row.boolean("has_later_triggers");
+  filling.has_not_valid = row.boolean("has_not_valid");
+  filling.may_be_quiet = row.boolean("may_be_quiet");
+  table.filling = filling;
   if (!wanted.rehearsal.empty() && table.bytes >= wanted.rehearsed_from)
     table.rehearsal = rehearse(session, table, wanted.rehearsal, run);
   if (wanted.changed_columns.empty()) return;
@@ -166,6 +175,11 @@ void read_filling(pg::Session& session, const Wanted& wanted, const Run& run, Ta
 }
 
 }  // namespace
+
+std::string digest_of(pg::Session& session, const std::string& oid, const std::string& column) {
+  const NoSearchPath none(session);
+  return read_dependents(session, oid, column).digest;
+}
 
 Facts read(pg::Session& session, const Wanted& wanted, const Run& run) {
   Facts facts;

@@ -12,4 +12,7 @@ namespace lockkeeper::catalog {
 /// of the caller. `run`: for a rehearsal. Throws Error.
 Facts read(pg::Session& session, const Wanted& wanted, const Run& run);
 
+/// Dependents::digest of a column as it is now, in a transaction of the caller.
+std::string digest_of(pg::Session& session, const std::string& oid, const std::string& column);
+
 }  // namespace lockkeeper::catalog

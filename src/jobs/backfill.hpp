@@ -23,8 +23,9 @@ struct Batch {
   int threads = 1;                   ///< workers that share the backfill
 };
 
-/// Begins the backfill, or goes on with it; in a transaction of its own. Errors: not_ended().
-void begin_backfill(pg::Session& session, const Claim& claim, const StoredStep& step);
+/// Begins the backfill, or goes on with it (`anew`: all of it once more), in a transaction of its
+/// own. Errors: not_ended().
+void begin_backfill(pg::Session& session, const Claim& claim, const StoredStep& step, bool anew);
 
 /// Takes a range for the caller's transaction. `waits`: for another worker, when nothing is free;
 /// then none means that all is done. Errors: not_ended().

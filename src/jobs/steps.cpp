@@ -20,7 +20,10 @@ Json json_of(const plan::Step& step) {
           {"index", step.index},
           {"table", step.table},
           {"quiet", step.quiet},
+          {"verify", step.verify},
+          {"may_stay_null", step.may_stay_null},
           {"cut_over", step.cut_over},
+          {"digests", step.digests},
           {"no_return", step.no_return},
           {"failures", step.failures},
           {"schema_state", step.schema_state},
@@ -37,7 +40,10 @@ plan::Step step_of(const Json& json) {
   step.undo = json.at("undo").get<std::vector<std::string>>();
   step.index = json.at("index").get<std::string>();
   step.table = json.at("table").get<std::string>();
+  step.may_stay_null = json.value("may_stay_null", false);
+  step.verify = json.value("verify", "");
   step.quiet = json.value("quiet", false);  // Plans of earlier builds have none of these.
+  step.digests = json.value("digests", std::map<std::string, std::string>());
   step.cut_over = json.value("cut_over", false);
   step.failures = json.value("failures", std::vector<std::string>());
   step.no_return = json.value("no_return", false);

@@ -104,6 +104,12 @@ void read_column(const Tree& column, Part& part) {
   part.type = type_text(field(column, "typeName"));
   part.serial = kSerial.count(part.type) != 0;
   part.has_using = field(column, "raw_default").is_object();
+  walk(field(column, "raw_default"), [&](const std::string& key, const Tree& at) {
+    if (key != "FuncCall") return true;
+    const auto names = strings(field(at, "funcname"));
+    if (!names.empty()) part.functions.push_back(names.back());
+    return true;
+  });
   for (const auto& constraint : field(column, "constraints"))
     read_constraint(field(constraint, "Constraint"), part);
 }

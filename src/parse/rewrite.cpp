@@ -407,7 +407,8 @@ std::optional<std::string> index_at(const std::string& text, const IndexPlace& p
   const Message message(text);
   auto* statement = message.statement();
   if (statement == nullptr || statement->node_case != PG_QUERY__NODE__NODE_INDEX_STMT ||
-      statement->index_stmt->relation == nullptr || statement->index_stmt->if_not_exists != 0)
+      statement->index_stmt->relation == nullptr || statement->index_stmt->relation->inh == 0 ||
+      statement->index_stmt->if_not_exists != 0)
     return std::nullopt;
   auto& index = *statement->index_stmt;
   {

@@ -54,15 +54,21 @@ std::optional<Plan> Alter::plan() {
     if ((changes || adds) && !place_filled(i)) return std::nullopt;
   }
   if (!filled_.empty()) {
-    if (!dependents_of_changed()) return std::nullopt;
+    if (!dependents_of_changed()) return not_together();
     alter_.rename_columns(renames_);
   }
   for (std::size_t i = 0; i < alter_.pieces().size(); ++i)
-    if (!place(i)) return std::nullopt;
+    if (!place(i)) return not_together();
   // A foreign key to a key that is still to be made.
-  if (makes_key_ && refers_to_itself_) return std::nullopt;
-  if (!gains_ || clash()) return std::nullopt;
+  if (makes_key_ && refers_to_itself_) return not_together();
+  if (!gains_) return std::nullopt;
+  if (clash()) return not_together();
   return steps();
+}
+
+std::optional<Plan> Alter::not_together() {
+  if (why_.empty()) why_ = "its parts cannot be put into steps together";
+  return std::nullopt;
 }
 
 // Does the new type cost more than a change of the catalog?
@@ -160,6 +166,8 @@ bool Alter::place_unique(std::size_t i) {
     last_.push_back({i, {}, false, {}});
     return !primary;
   }
+  if (primary && !table_.primary_key.empty() && dropped_.empty())
+    return not_online("the table has a primary key");
   makes_key_ = true;
   const std::string name = name_for(piece, primary ? "pkey" : "key");
   // In the place of one that is dropped: the index takes its name only when that is free.
@@ -376,6 +384,8 @@ Step Alter::last_step() {
   all.insert(all.end(), at_last_.begin(), at_last_.end());
   made.locks.insert(made.locks.end(), cut_locks_.begin(), cut_locks_.end());
   made.cut_over = !filled_.empty();
+  for (const auto& one : filled_)
+    if (one.changed) made.digests[one.column] = table_.dependents.at(one.column).digest;
   made.no_return = !after_.empty();
   return made;
 }

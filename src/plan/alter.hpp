@@ -62,8 +62,9 @@ class Alter {
   // Columns that are filled (alter_fill.cpp).
   bool place_filled(std::size_t i);
   bool can_fill();
-  bool may_change(const std::string& column, const parse::ColumnDefinition& definition);
+  bool may_change(std::size_t piece, const parse::ColumnDefinition& definition);
   bool may_add(const parse::Part& part, const parse::ColumnDefinition& definition);
+  std::optional<Plan> not_together();
   bool not_online(const std::string& why);
   void warn_of_filling(Plan& plan) const;
   void probe(const std::string& query, const std::string& sqlstate, const std::string& message);
@@ -82,6 +83,7 @@ class Alter {
   void move_properties(const Filled& filled, const catalog::Dependents& own);
   void finish_filled();
   void add_trigger();
+  void keep_same(const Filled& filled);
   std::string helper_constraint(const std::string& what);
   std::string set_not_null_of(const std::string& column) const;
   [[nodiscard]] const Filled* filled(const std::string& column) const;
@@ -118,6 +120,7 @@ class Alter {
   std::vector<std::string> trigger_;      ///< lines of its function
   std::vector<std::string> fill_set_;     ///< helper = value
   std::vector<std::string> fill_where_;   ///< rows that need it
+  bool plain_settings_ = true;            ///< values do not depend on settings of the session
   bool own_rights_ = false;               ///< the trigger runs expressions of the job's role
   std::vector<std::string> cut_before_;   ///< of the cut-over: until the old columns are gone
   std::vector<std::string> cut_renames_;  ///< the new ones get their names

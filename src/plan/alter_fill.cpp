@@ -3,6 +3,7 @@
 // writes, and by a backfill, for those that are there; then it takes its name in one short
 // transaction. (PostgreSQL manual, ALTER TABLE, notes, and CREATE TRIGGER.)
 #include <algorithm>
+#include <map>
 
 #include "plan/alter.hpp"
 #include "plan/online.hpp"
@@ -22,6 +23,11 @@ std::string literal(const std::string& text) {
   return made + "'";
 }
 
+// What a conversion may depend on: as it is for the statement, not as the application has it.
+constexpr const char* kSettings =
+    " SET timezone FROM CURRENT SET datestyle FROM CURRENT SET intervalstyle FROM CURRENT SET "
+    "extra_float_digits FROM CURRENT SET bytea_output FROM CURRENT SET xmloption FROM CURRENT";
+
 std::string joined(const std::vector<std::string>& parts, const std::string& between) {
   std::string all;
   for (const auto& part : parts) all += (all.empty() ? "" : between) + part;
@@ -31,6 +37,23 @@ std::string joined(const std::vector<std::string>& parts, const std::string& bet
 std::string serial_type(const std::string& type) {
   if (type == "bigserial" || type == "serial8") return "bigint";
   return type == "smallserial" || type == "serial2" ? "smallint" : "integer";
+}
+
+// Types of one family are converted alike in every session, and can be compared.
+std::string family_of(const std::string& type) {
+  static const std::map<std::string, std::string> kFamilies = {
+      {"smallint", "number"}, {"int2", "number"},    {"integer", "number"},
+      {"int", "number"},      {"int4", "number"},    {"bigint", "number"},
+      {"int8", "number"},     {"numeric", "number"}, {"decimal", "number"},
+      {"text", "text"},       {"varchar", "text"},   {"character varying", "text"}};
+  auto end = type.find('(');
+  std::string name = type.substr(0, end);
+  while (!name.empty() && name.back() == ' ') name.pop_back();
+  const auto after = type.find(')');
+  // Arrays, and what stands behind the modifier, are others.
+  if (end != std::string::npos && after + 1 != type.size()) return {};
+  const auto found = kFamilies.find(name);
+  return found == kFamilies.end() ? std::string() : found->second;
 }
 
 // Ends the quoting of a function's body, whatever is in it.
@@ -67,12 +90,22 @@ bool Alter::can_fill() {
     return not_online(
         "the table has triggers that a backfill would fire; a superuser could keep them silent, "
         "unless they are enabled ALWAYS");
+  if (filling->published)
+    return not_online(
+        "the table is published, and subscribers would have to know the helper column");
+  if (filling->row_type_used) return not_online("the row type of the table is used by another one");
+  if (filling->has_later_triggers)
+    return not_online("a trigger of the table would come after the one that fills the rows");
+  if (filling->has_not_valid)
+    return not_online(
+        "a constraint of the table is NOT VALID: rows that break it cannot be written");
   if (!filling->may_create)
     return not_online("the role may not make a function in schema " + quoted(table_.schema));
   return true;
 }
 
-bool Alter::may_change(const std::string& column, const parse::ColumnDefinition& definition) {
+bool Alter::may_change(std::size_t piece, const parse::ColumnDefinition& definition) {
+  const std::string& column = alter_.pieces()[piece].part.column;
   const auto known = table_.dependents.find(column);
   if (known == table_.dependents.end()) return false;
   if (!known->second.others.empty())
@@ -86,6 +119,11 @@ bool Alter::may_change(const std::string& column, const parse::ColumnDefinition&
   if (!is(column, any) || is(column, computed))
     return not_online("column " + quoted(column) + " is computed");
   if (!definition.value) return true;
+  for (const auto& function : alter_.pieces()[piece].part.functions) {
+    const auto known_function = facts_.volatile_function.find(function);
+    if (known_function == facts_.volatile_function.end() || known_function->second)
+      return not_online("function " + function + " of its expression is volatile");
+  }
   const auto& used = definition.value->columns;
   return std::all_of(
              used.begin(), used.end(),
@@ -108,8 +146,9 @@ bool Alter::may_add(const parse::Part& part, const parse::ColumnDefinition& defi
 
 void Alter::warn_of_filling(Plan& plan) const {
   plan.remarks.push_back(
-      "while it runs, the table has a helper column: SELECT * shows it, and COPY without a list of "
-      "columns expects it");
+      "while it runs, the table has a helper column: SELECT * and new.* show it (also in triggers "
+      "and "
+      "functions), and COPY without a list of columns expects it");
   if (std::none_of(filled_.begin(), filled_.end(), [](const Filled& one) { return one.changed; }))
     return;
   plan.remarks.push_back(
@@ -123,8 +162,10 @@ bool Alter::place_filled(std::size_t i) {
   const auto& piece = alter_.pieces()[i];
   const auto& part = piece.part;
   auto definition = alter_.definition(i);
-  if (piece.plain_only || !can_fill() || !definition || filled(part.column) != nullptr)
-    return false;
+  if (!can_fill() || filled(part.column) != nullptr) return false;
+  if (piece.plain_only || !definition)
+    return not_online("this build cannot take the definition of column " + quoted(part.column) +
+                      " apart");
   Filled one;
   one.piece = i;
   one.column = part.column;
@@ -134,7 +175,7 @@ bool Alter::place_filled(std::size_t i) {
                        [&](const catalog::Column& column) { return column.name == name; });
   };
   if (one.changed) {
-    if (!may_change(part.column, *definition)) return false;
+    if (!may_change(i, *definition)) return false;
     const auto& old =
         *std::find_if(table_.columns.begin(), table_.columns.end(),
                       [&](const catalog::Column& column) { return column.name == part.column; });
@@ -188,7 +229,6 @@ std::string Alter::new_column_value(const Filled& filled) {
   if (part.serial) return value;
   const std::string alter =
       "ALTER TABLE " + own_name() + " ALTER COLUMN " + quoted(filled.column) + " ";
-  cut_after_.push_back(alter + "DROP DEFAULT");
   cut_after_.push_back(alter + "ADD " + filled.definition.identity);
   cut_after_.push_back("SELECT pg_catalog.setval(pg_catalog.pg_get_serial_sequence(" +
                        literal(own_name()) + ", " + literal(filled.column) +
@@ -202,12 +242,15 @@ std::string Alter::new_column_value(const Filled& filled) {
 void Alter::fill_new(const Filled& filled) {
   const std::string helper = quoted(filled.helper);
   const std::string value = new_column_value(filled);
-  fill_first_.push_back("ALTER TABLE " + own_name() + " ALTER COLUMN " + helper + " SET DEFAULT " +
-                        value);
+  // An identity asks nobody for rights on its sequence: the trigger draws for everybody.
+  const bool identity = alter_.pieces()[filled.piece].part.identity;
+  if (!identity)
+    fill_first_.push_back("ALTER TABLE " + own_name() + " ALTER COLUMN " + helper +
+                          " SET DEFAULT " + value);
   trigger_.push_back("IF new." + helper + " IS NULL THEN new." + helper + " := " + value +
                      "; END IF;");
   own_rights_ = true;
-  fill_set_.push_back(helper + " = DEFAULT");
+  fill_set_.push_back(helper + " = " + (identity ? value : "DEFAULT"));
   fill_where_.push_back(helper + " IS NULL");
 }
 
@@ -218,20 +261,26 @@ void Alter::fill_changed(const Filled& filled) {
   trigger_.push_back("new." + helper +
                      " := " + (value ? value->of_new_row : "new." + quoted(filled.column)) + ";");
   own_rights_ = own_rights_ || value;
+  const auto& column =
+      *std::find_if(table_.columns.begin(), table_.columns.end(),
+                    [&](const catalog::Column& one) { return one.name == filled.column; });
+  const auto family = family_of(column.type);
+  if (value || family.empty() || family != family_of(filled.definition.type))
+    plain_settings_ = false;
+  else
+    keep_same(filled);
   fill_set_.push_back(helper + " = " + old);
   fill_where_.push_back(helper + " IS NULL AND " + old + " IS DISTINCT FROM NULL");
-  const auto& own = table_.dependents.at(filled.column);
-  // What came to depend on the old column since the plan was made would be lost with it.
-  const std::string body =
-      " BEGIN IF (SELECT pg_catalog.count(*) FROM pg_catalog.pg_depend AS d JOIN "
-      "pg_catalog.pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid WHERE "
-      "d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = " +
-      table_.oid + " AND a.attname = " + literal(filled.column) + ") <> " +
-      std::to_string(own.uses) + " THEN RAISE EXCEPTION USING MESSAGE = " +
-      literal("what depends on column " + quoted(filled.column) + " of " + own_name() +
-              " was changed by somebody else while its change was under way") +
-      ", ERRCODE = '55000'; END IF; END ";
-  cut_before_.push_back("DO " + dollar_quoted(body));
+}
+
+// Somebody could switch the trigger off: a write that it did not see is refused then, not lost.
+void Alter::keep_same(const Filled& filled) {
+  const std::string name = quoted(helper_constraint("same"));
+  helpers_.push_back("ALTER TABLE " + own_name() + " ADD CONSTRAINT " + name + " CHECK (" +
+                     quoted(filled.helper) + " IS NOT DISTINCT FROM " + quoted(filled.column) +
+                     "::" + filled.definition.type + ") NOT VALID");
+  proofs_.push_back("VALIDATE CONSTRAINT " + name);
+  cut_before_.push_back("ALTER TABLE " + own_name() + " DROP CONSTRAINT " + name);
 }
 
 std::string Alter::set_not_null_of(const std::string& column) const {
@@ -322,7 +371,9 @@ bool Alter::copy_index(const catalog::ColumnIndex& index) {
 }
 
 bool Alter::copy_constraint(const catalog::ColumnConstraint& constraint) {
-  if (constraint.partitioned) return false;
+  if (constraint.partitioned || !constraint.valid)
+    return not_online("constraint " + quoted(constraint.name) +
+                      " is of partitions, or it is NOT VALID");
   const std::string name = helper_constraint(constraint.foreign_key ? "reference" : "check");
   const auto text = parse::constraint_on("ALTER TABLE " + own_name() + " ADD CONSTRAINT " +
                                              quoted(constraint.name) + " " + constraint.definition,
@@ -416,7 +467,9 @@ void Alter::add_trigger() {
   const std::string function =
       quoted(table_.schema) + "." + quoted("lockkeeper_fill_" + table_.oid) + "()";
   const std::string trigger = quoted("~lockkeeper_fill");
-  const std::string body = " BEGIN " + joined(trigger_, " ") + " RETURN new; END ";
+  const std::string body = " BEGIN IF tg_relid <> " + table_.oid +
+                           " THEN RAISE EXCEPTION 'not for this table'; END IF; " +
+                           joined(trigger_, " ") + " RETURN new; END ";
   // It runs with the rights of who changes the table: nobody's temporary objects come first.
   if (own_rights_)
     fill_first_.push_back(
@@ -424,13 +477,24 @@ void Alter::add_trigger() {
         "nullif(pg_catalog.current_setting('search_path'), ''), 'pg_temp'), true)");
   fill_first_.push_back("CREATE FUNCTION " + function + " RETURNS trigger LANGUAGE plpgsql" +
                         (own_rights_ ? " SECURITY DEFINER SET search_path FROM CURRENT" : "") +
-                        " AS " + dollar_quoted(body));
+                        (plain_settings_ ? "" : kSettings) + " AS " + dollar_quoted(body));
+  fill_first_.push_back("REVOKE ALL ON FUNCTION " + function + " FROM PUBLIC");
   fill_first_.push_back("CREATE TRIGGER " + trigger + " BEFORE INSERT OR UPDATE ON " + own_name() +
                         " FOR EACH ROW EXECUTE FUNCTION " + function);
   // Also for rows that come by replication.
   fill_first_.push_back("ALTER TABLE " + own_name() + " ENABLE ALWAYS TRIGGER " + trigger);
   fill_undo_.insert(fill_undo_.begin(), {"DROP TRIGGER IF EXISTS " + trigger + " ON " + own_name(),
                                          "DROP FUNCTION IF EXISTS " + function});
+  // Who switched it off meanwhile has written rows that it did not see.
+  cut_before_.push_back(
+      "DO " +
+      dollar_quoted(
+          " BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = " + table_.oid +
+          " AND tgname = '~lockkeeper_fill' AND tgenabled = 'A') THEN "
+          "RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = " +
+          literal("the trigger that fills rows of " + own_name() +
+                  " was switched off while its change was under way") +
+          "; END IF; END "));
   cut_before_.push_back("DROP TRIGGER " + trigger + " ON " + own_name());
   cut_before_.push_back("DROP FUNCTION " + function);
 }
@@ -454,6 +518,10 @@ Step Alter::fill_step() const {
   made.statements = {"UPDATE " + own_name() + " SET " + joined(fill_set_, ", ") + " WHERE (" +
                      joined(where, " OR ") + ")"};
   made.schema_state = "write reorganization";
+  made.verify = "SELECT FROM " + own_name() + " WHERE (" + joined(where, " OR ") + ") LIMIT 1";
+  made.may_stay_null = std::none_of(filled_.begin(), filled_.end(), [](const Filled& one) {
+    return one.changed || one.definition.not_null;
+  });
   made.quiet = table_.filling->has_triggers;
   return made;
 }

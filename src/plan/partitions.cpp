@@ -80,7 +80,7 @@ bool PartitionedIndex::add(const catalog::Partition& member, std::string& why) {
   name(member);
   const auto made = parse::index_at(text_, {member.schema, member.name, names_[member.oid], leaf});
   if (!made) {
-    why = "this build cannot take the statement apart, or it says IF NOT EXISTS";
+    why = "it says ONLY or IF NOT EXISTS, or this build cannot take it apart";
     return false;
   }
   const std::string index = full_name(member.schema, names_[member.oid]);

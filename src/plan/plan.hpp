@@ -2,6 +2,7 @@
 // What will be done for a job, before anything is done: steps, and for each the locks it takes.
 // Values; any thread.
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -67,8 +68,12 @@ struct Step {
   std::string target;      ///< its name when the plan was made, quoted, with schema; in `undo` too
   std::string
       index;  ///< build_index: the index, quoted, without schema; empty: the server names it
-  std::string table;       ///< build_index: its table
-  bool quiet = false;      ///< backfill: triggers of the application must not fire
+  std::string table;           ///< build_index: its table
+  std::string verify;          ///< backfill: finds a row that is not filled
+  bool may_stay_null = false;  ///< and does no harm when it is NULL
+  bool quiet = false;          ///< backfill: triggers of the application must not fire
+  /// cut_over: what belonged to each column that is replaced, when the plan was made.
+  std::map<std::string, std::string> digests;
   bool cut_over = false;   ///< makes the new shape public: waits, if that was asked for
   bool no_return = false;  ///< once it is done, the job is only taken forward
   std::vector<TableLock> locks;

@@ -194,7 +194,8 @@ void Executor::run_each(const Work& work) {
   }
 }
 
-void Executor::send_in_steps(const Work& work, JobSession& dressed, const std::string& end) {
+void Executor::send_in_steps(const Work& work, JobSession& dressed, const std::string& end,
+                             const std::function<void()>& locked) {
   pg::Transaction tx(session_, dressed.begin_text());
   if (work.size() > 1) {
     dressed.run_together(work);
@@ -207,6 +208,7 @@ void Executor::send_in_steps(const Work& work, JobSession& dressed, const std::s
         session_.script("SET LOCAL lock_timeout = " +
                         std::to_string(settings_.lock_timeout.count()));
       dressed.run(statement);
+      if (locked && &statement == &statements.front()) locked();
       testpoint::reach("after_statement");
     }
   }

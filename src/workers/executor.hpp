@@ -74,8 +74,7 @@ class Executor {
   /// when the session is broken: then the tables know what became of the jobs.
   Work run(const Work& work);
 
-  /// Takes batches of a backfill of another worker, as long as there are any that are free. False:
-  /// there was nothing to do.
+  /// Takes batches of a backfill of another worker for a while. False: there was nothing to do.
   bool help();
 
   /// Parses the oldest job that came as text from psql. False: there is none.
@@ -88,7 +87,9 @@ class Executor {
   Work run_in_transaction(const Work& work);
   /// Sends the whole transaction. Throws Error.
   void send(const Work& work, JobSession& dressed, int claims_most);
-  void send_in_steps(const Work& work, JobSession& dressed, const std::string& end);
+  /// `locked`: called after the first statement.
+  void send_in_steps(const Work& work, JobSession& dressed, const std::string& end,
+                     const std::function<void()>& locked = {});
   /// Tells of the end, and gives what the commit claimed for this worker.
   Work after_commit(const Work& work, bool leaves_traces);
   /// After a transaction of several jobs was undone: each alone, so that only the bad one fails.
@@ -107,16 +108,20 @@ class Executor {
   void run_steps(const jobs::Job& job, const std::vector<jobs::StoredStep>& steps);
   bool finds(const jobs::Job& job, JobSession& dressed, const std::string& query);
   void run_probe(const jobs::Job& job, const jobs::StoredStep& step);
+  void sweep_all(const jobs::Job& job, const jobs::StoredStep& step);
+  bool all_filled(const jobs::Job& job, const jobs::StoredStep& step);
   void run_backfill(const jobs::Job& job, const jobs::StoredStep& step);
   void rest(std::chrono::milliseconds time);
   void rest_after(const jobs::Job& job, const Sweep& sweep);
   bool standbys_are_behind(const jobs::Job& job, int seq);
   void vacuum(const jobs::Job& job, const jobs::StoredStep& step);
+  void need_same_dependents(const jobs::StoredStep& step);
   void wait_for_cut_over(const jobs::Job& job);
   void need_target(const jobs::StoredStep& step);
   /// Gives whether code of another role ran in the session.
   bool run_step(const jobs::Job& job, const jobs::StoredStep& step,
                 const std::vector<std::string>& statements, const std::string& end);
+  bool run_behind(const jobs::Job& job, const jobs::StoredStep& step, const std::string& end);
   /// Takes back what the job has done. False: it is not this session's to end any more.
   bool undo(const jobs::Job& job, const Report& reason);
   std::vector<std::string> undo_now(const jobs::StoredStep& step);

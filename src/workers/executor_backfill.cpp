@@ -15,6 +15,9 @@ namespace {
 // No longer than this without a look at what the job is to do now.
 constexpr std::chrono::milliseconds kRestMost{500};
 
+constexpr std::chrono::milliseconds kHelpMost{500};
+constexpr int kRoundsMost = 3;
+
 }  // namespace
 
 // A cancel or a pause ends it at once: it is a statement of this session.
@@ -66,10 +69,7 @@ void Executor::vacuum(const jobs::Job& job, const jobs::StoredStep& step) {
   }
 }
 
-void Executor::run_backfill(const jobs::Job& job, const jobs::StoredStep& step) {
-  need_target(step);
-  log::info("step begins", {{"job", job.claim.job.str()}, {"step", std::to_string(step.seq)}});
-  jobs::begin_backfill(session_, job.claim, step);
+void Executor::sweep_all(const jobs::Job& job, const jobs::StoredStep& step) {
   Sweep sweep(session_, own_, job, step, settings_);
   for (bool more = true; more;) {
     if (hooks_.stopping()) throw Error(Retry::same_session, "the worker is to end", "57014");
@@ -83,6 +83,36 @@ void Executor::run_backfill(const jobs::Job& job, const jobs::StoredStep& step) 
     rest_after(job, sweep);
     vacuum(job, step);
   }
+}
+
+// Somebody may have moved rows to other blocks (VACUUM FULL, CLUSTER), or written some while the
+// trigger was switched off.
+bool Executor::all_filled(const jobs::Job& job, const jobs::StoredStep& step) {
+  if (step.step.verify.empty()) return true;
+  JobSession dressed(session_, own_, job, settings_.lock_timeout);
+  const pg::Transaction tx(session_, dressed.begin_text());
+  return dressed.run(step.step.verify) == 0;
+}
+
+void Executor::run_backfill(const jobs::Job& job, const jobs::StoredStep& step) {
+  need_target(step);
+  log::info("step begins", {{"job", job.claim.job.str()}, {"step", std::to_string(step.seq)}});
+  for (int round = 1;; ++round) {
+    jobs::begin_backfill(session_, job.claim, step, round > 1);
+    sweep_all(job, step);
+    testpoint::reach("swept");
+    if (all_filled(job, step)) break;
+    log::info("rows are left to be filled",
+              {{"job", job.claim.job.str()}, {"round", std::to_string(round)}});
+    if (round < kRoundsMost) continue;
+    // The default of a new column may be NULL for some rows.
+    if (step.step.may_stay_null) break;
+    Report report;
+    report.sqlstate = "55000";
+    report.message =
+        "rows of " + step.step.target + " are written past the trigger that fills them";
+    throw Error(Retry::never, report, "backfill");
+  }
   testpoint::reach("between_steps");
   pg::Transaction(session_).commit(jobs::end_step_text(job.claim, step));
 }
@@ -94,7 +124,9 @@ bool Executor::help() {
   Sweep sweep(session_, own_, job, help->step, settings_);
   bool did = false;
   try {
-    while (!hooks_.stopping() && sweep.batch(false)) {
+    // Then a look whether there is a job that nobody works at: those come first.
+    const auto until = std::chrono::steady_clock::now() + kHelpMost;
+    while (!hooks_.stopping() && std::chrono::steady_clock::now() < until && sweep.batch(false)) {
       did = true;
       rest(std::min(sweep.rest(), kRestMost));
     }

@@ -64,7 +64,11 @@ void Executor::run_steps(const jobs::Job& job, const std::vector<jobs::StoredSte
       const std::string end =
           last ? jobs::same_target_text(step) + jobs::end_well_text({job}, history, identity_, 0)
                : jobs::end_step_text(job.claim, step);
-      const bool foreign = run_step(job, step, step.step.statements, end);
+      const bool behind = std::any_of(steps.begin(), steps.end(), [&](const auto& other) {
+        return other.seq < step.seq && other.step.no_return;
+      });
+      const bool foreign =
+          behind ? run_behind(job, step, end) : run_step(job, step, step.step.statements, end);
       if (last) ended({job}, "synced", jobs::claimed(session_).made_ready);
       if (!foreign) continue;
       // The session must not be used again: another one goes on.
@@ -115,6 +119,18 @@ void Executor::run_probe(const jobs::Job& job, const jobs::StoredStep& step) {
   pg::Transaction(session_).commit(jobs::end_step_text(job.claim, step));
 }
 
+// What came to a column since the plan was made would be lost with it.
+void Executor::need_same_dependents(const jobs::StoredStep& step) {
+  for (const auto& [column, digest] : step.step.digests) {
+    if (catalog::digest_of(session_, step.step.target_oid, column) == digest) continue;
+    Report report;
+    report.sqlstate = "55000";
+    report.message = "column " + parse::quoted(column) + " of " + step.step.target +
+                     ", or what depends on it, was changed while its change was under way";
+    throw Error(Retry::never, report, "step");
+  }
+}
+
 // As long as it was asked for; whoever says when wakes the queue.
 void Executor::wait_for_cut_over(const jobs::Job& job) {
   const auto tuning = jobs::tuning_of(session_, job.claim.job);
@@ -147,7 +163,13 @@ bool Executor::run_step(const jobs::Job& job, const jobs::StoredStep& step,
                      patient ? settings_.long_lock_timeout : settings_.lock_timeout);
   if (!patient) look(dressed, step.step.locks);
   log::info("step begins", {{"job", job.claim.job.str()}, {"step", std::to_string(step.seq)}});
-  send_in_steps({part}, dressed, end);
+  // Going back, none of them is touched.
+  const bool replaces = !step.step.digests.empty() && step.state != "done" &&
+                        statements.size() == step.step.statements.size();
+  if (replaces)
+    send_in_steps({part}, dressed, end, [&] { need_same_dependents(step); });
+  else
+    send_in_steps({part}, dressed, end);
   return !dressed.trusted();
 }
 
@@ -194,13 +216,29 @@ bool Executor::undo(const jobs::Job& job, const Report& reason) {
   return false;
 }
 
+// Behind the cut-over there is nothing to go back to: what cannot be done is left undone, and said.
+bool Executor::run_behind(const jobs::Job& job, const jobs::StoredStep& step,
+                          const std::string& end) {
+  try {
+    return run_step(job, step, step.step.statements, end);
+  } catch (const Error& error) {
+    if (session_.broken() || error.retry() != Retry::never || jobs::not_ended(error)) throw;
+    log::warning("a constraint stays NOT VALID", {{"job", job.claim.job.str()},
+                                                  {"step", std::to_string(step.seq)},
+                                                  {"reason", error.what()}});
+    pg::Transaction(session_).commit("SET LOCAL search_path = pg_catalog; " + end);
+    return job.role != own_.login;
+  }
+}
+
 // By the name that the table has now.
 std::vector<std::string> Executor::undo_now(const jobs::StoredStep& step) {
   const auto now = jobs::target_now(session_, step);
   std::vector<std::string> statements;
-  if (now.empty() && !step.step.target_oid.empty()) return statements;
   for (auto statement : step.step.undo) {
     const auto at = statement.find(step.step.target);
+    // What went with the table need not be taken back.
+    if (now.empty() && at != std::string::npos) continue;
     if (!now.empty() && at != std::string::npos)
       statement.replace(at, step.step.target.size(), now);
     statements.push_back(std::move(statement));

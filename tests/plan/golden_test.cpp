@@ -41,7 +41,7 @@ catalog::Table table(const std::string& schema, const std::string& name, const s
 // Of columns a, key and b; a view depends on v.
 void add_dependents(catalog::Table& table) {
   catalog::Dependents a;
-  a.uses = 4;
+  a.digest = "abc";
   a.default_value = "7";
   a.comment = "it's a \\ thing";
   a.statistics = "77";

@@ -187,7 +187,7 @@ TEST_F(Backfill, promise_6_several_workers_and_processes_share_it) {
       "INSERT INTO big SELECT i, i, i % 100, repeat('x', 80) FROM generate_series(12001, 90000) i");
   // The first batch of the one that has the job is held: others do the rest.
   as_owner(
-      "CREATE FUNCTION slow(int) RETURNS bigint LANGUAGE plpgsql AS 'BEGIN IF $1 = 1 THEN PERFORM "
+      "CREATE FUNCTION slow(int) RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS 'BEGIN IF $1 = 1 THEN PERFORM "
       "set_config(''lock_timeout'', ''0'', true), pg_advisory_xact_lock_shared(7700, 1); END IF; "
       "RETURN $1; END'");
   hold();
@@ -240,6 +240,12 @@ TEST_F(Backfill, it_is_made_slower_and_faster_while_it_runs) {
   const auto now = client.alter(job, {{"rows_per_second", "0"}});
   EXPECT_EQ(now.at("rows_per_second"), "0");
   EXPECT_EQ(now.at("threads"), "1");
+  // As the manual shows it for psql.
+  EXPECT_EQ(
+      value("SELECT lockkeeper.alter_job(" + job.str() + ", '{\"batch_ms\": 50}')->>'batch_ms'"),
+      "50");
+  EXPECT_EQ(value("SELECT jsonb_typeof(settings->'lockkeeper.batch_ms') FROM lockkeeper.ddl_job"),
+            "string");
   EXPECT_EQ(end_of(job), "synced");
   for (const jobs::Tuning& bad : {jobs::Tuning{{"speed", "1"}}, jobs::Tuning{{"threads", "many"}},
                                   jobs::Tuning{{"threads", ""}}})
@@ -320,6 +326,176 @@ TEST_F(Backfill, promise_7_a_value_that_does_not_fit_ends_it) {
   EXPECT_EQ(shape(), before);
   EXPECT_EQ(rows(), content);
   expect_queue_empty();
+}
+
+TEST_F(Backfill, promise_8_rows_that_somebody_moves_to_other_blocks_are_filled_too) {
+  for (const char* sql :
+       {"ALTER TABLE big ALTER a TYPE bigint", "ALTER TABLE big ALTER a TYPE text USING 'n' || a",
+        "ALTER TABLE big ADD n serial"}) {
+    SCOPED_TRACE(sql);
+    make_tables(
+        "DELETE FROM big WHERE id % 2 = 0; ALTER TABLE big ADD PRIMARY KEY (id); CLUSTER big USING "
+        "big_pkey; INSERT INTO big SELECT -i, i, 1, repeat('x', 80) FROM generate_series(1, 6000) "
+        "i");
+    const auto plain = plain_shape(sql);
+    seen_ = 0;
+    testpoint::set_hook([&](const std::string& name) {
+      // The last rows come first.
+      if (name == "batch_committed" && ++seen_ == 2)
+        pg::Session(dsn(), "somebody").script("CLUSTER big USING big_pkey");
+    });
+    start_workers(1);
+    const auto job = submit(sql);
+    EXPECT_EQ(end_of(job), "synced") << error_of(job, "message");
+    stop_workers();
+    testpoint::set_hook({});
+    EXPECT_EQ(rows(), plain_rows_);
+    as_owner("DROP TABLE big, target");
+  }
+}
+
+TEST_F(Backfill, promise_8_a_write_past_the_trigger_is_refused_and_not_lost) {
+  make_tables();
+  std::atomic<bool> tried{false};
+  std::string answer;
+  testpoint::set_hook([&](const std::string& name) {
+    if (name != "swept" || tried.exchange(true)) return;
+    as_owner("ALTER TABLE big DISABLE TRIGGER ALL");
+    try {
+      as_owner("UPDATE big SET a = -1 WHERE id = 1");
+    } catch (const Error& error) {
+      answer = error.sqlstate();
+    }
+    as_owner("ALTER TABLE big ENABLE ALWAYS TRIGGER \"~lockkeeper_fill\"");
+  });
+  start_workers(2);
+  EXPECT_EQ(end_of(submit("ALTER TABLE big ALTER a TYPE bigint")), "synced");
+  EXPECT_EQ(answer, "23514");
+  EXPECT_EQ(value("SELECT count(*) FROM big WHERE a = id"), "12000");
+}
+
+TEST_F(Backfill, promise_8_values_do_not_depend_on_the_sessions_of_the_application) {
+  make_tables(
+      "ALTER TABLE big ADD ts timestamp DEFAULT '2026-01-01 12:00'; ALTER TABLE big ADD PRIMARY "
+      "KEY (id)");
+  const auto plain = [&] {
+    as_owner("SET timezone = 'UTC'; ALTER TABLE big ALTER ts TYPE timestamptz");
+    return value("SELECT extract(epoch FROM max(ts)) FROM big");
+  }();
+  start_over();
+  std::atomic<bool> written{false};
+  testpoint::set_hook([&](const std::string& name) {
+    if (name == "after_commit" && !written.exchange(true))
+      pg::Session(dsn(), "application")
+          .script("SET timezone = 'Asia/Tokyo'; UPDATE big SET b = b; SET timezone = 'UTC'");
+  });
+  start_workers(2);
+  as_owner("SET timezone = 'UTC'");
+  const auto jobs =
+      apply("SET timezone = 'America/New_York'; ALTER TABLE big ALTER ts TYPE timestamptz");
+  EXPECT_EQ(end_of(jobs.front()), "synced") << error_of(jobs.front(), "message");
+  EXPECT_EQ(value("SELECT count(DISTINCT ts) FROM big"), "1");
+  EXPECT_EQ(std::stod(value("SELECT extract(epoch FROM max(ts)) FROM big")) - std::stod(plain),
+            5 * 3600);
+}
+
+TEST_F(Backfill, promise_12_nobody_else_can_have_the_triggers_function_run_his_code) {
+  make_tables();
+  execute("CREATE ROLE mallory_" + database_ + " LOGIN; CREATE SCHEMA mal AUTHORIZATION mallory_" +
+          database_);
+  client::ApplyOptions options;
+  options.tuning = {{"postpone_cutover", "on"}};
+  client::Client client(dsn());
+  start_workers(2);
+  const auto job =
+      client.submit("ALTER TABLE big ADD COLUMN r float8 DEFAULT random()", options).id;
+  await("SELECT error->>'message' LIKE '%cut-over%' FROM lockkeeper.jobs", "true");
+  const auto function =
+      value("SELECT oid::regproc FROM pg_proc WHERE proname LIKE 'lockkeeper_fill_%'");
+  const std::string attach =
+      "CREATE TABLE t (id int, lockkeeper_new_1 float8); CREATE TRIGGER x BEFORE "
+      "INSERT ON t FOR EACH ROW EXECUTE FUNCTION " +
+      function +
+      "();"
+      "INSERT INTO t VALUES (1)";
+  EXPECT_THROW(pg::Session(dsn("mallory_" + database_), "x")
+                   .script("SET search_path = mal, public;" + attach),
+               Error);
+  EXPECT_THROW(as_owner(attach), Error);  // Nor is it for another table.
+  client.alter(job, {{"postpone_cutover", "off"}});
+  EXPECT_EQ(end_of(job), "synced");
+}
+
+TEST_F(Backfill, promise_7_what_others_do_to_the_column_meanwhile_is_not_lost) {
+  for (const char* theirs :
+       {"ALTER TABLE big ALTER a SET DEFAULT 42", "ALTER TABLE big ALTER a SET NOT NULL",
+        "COMMENT ON COLUMN big.a IS 'new'", "GRANT SELECT (a) ON big TO PUBLIC",
+        "ALTER TABLE big ALTER a SET STATISTICS 7", "ALTER TABLE big ADD CHECK (a < 1000000)",
+        "DROP INDEX by_a; CREATE INDEX by_a ON big (a DESC)",
+        "ALTER TABLE big DISABLE TRIGGER ALL; ALTER TABLE big ENABLE TRIGGER ALL"}) {
+    SCOPED_TRACE(theirs);
+    make_tables("CREATE INDEX by_a ON big (a)");
+    seen_ = 0;
+    std::string before;
+    testpoint::set_hook([&](const std::string& name) {
+      if (name != "swept" || seen_++ > 0) return;
+      as_owner(theirs);
+    });
+    start_workers(2);
+    const auto job = submit("ALTER TABLE big ALTER a TYPE bigint");
+    EXPECT_EQ(end_of(job), "rollback done");
+    EXPECT_EQ(error_of(job), "55000") << error_of(job, "message");
+    stop_workers();
+    testpoint::set_hook({});
+    as_owner("DROP TABLE big, target");
+  }
+}
+
+TEST_F(Backfill, what_cannot_be_filled_well_runs_as_it_is_written) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"CREATE TABLE child (x big)", "ALTER TABLE big ALTER a TYPE bigint"},
+      {"CREATE PUBLICATION p FOR TABLE big; ALTER TABLE big REPLICA IDENTITY FULL",
+       "ALTER TABLE big ALTER a TYPE bigint"},
+      {"ALTER TABLE big ADD CHECK (id <> 5) NOT VALID", "ALTER TABLE big ADD COLUMN n serial"},
+      {"CREATE OR REPLACE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; "
+       "END'; "
+       "CREATE TRIGGER \"~z\" BEFORE INSERT ON big FOR EACH ROW EXECUTE FUNCTION f()",
+       "ALTER TABLE big ALTER a TYPE bigint"},
+      {"", "ALTER TABLE big ALTER a TYPE float8 USING a + random()"},
+      {"ALTER TABLE big ADD PRIMARY KEY (id)", "ALTER TABLE big ADD COLUMN n serial PRIMARY KEY"}};
+  for (const auto& [before, sql] : cases) {
+    SCOPED_TRACE(sql);
+    make_tables(before);
+    client::Client client(dsn());
+    const auto plan = client.plan({{}, sql}).front().plan;
+    EXPECT_FALSE(plan.online);
+    EXPECT_FALSE(plan.remarks.empty());
+    as_owner("DROP PUBLICATION IF EXISTS p; DROP TABLE IF EXISTS child, big, target");
+  }
+}
+
+TEST_F(Backfill, a_foreign_key_that_rows_break_does_not_hold_the_job_up_for_ever) {
+  make_tables(
+      "ALTER TABLE big ADD PRIMARY KEY (id); CREATE TABLE child (big_id int REFERENCES big)");
+  execute(
+      "SET session_replication_role = replica; INSERT INTO child VALUES (-5); RESET "
+      "session_replication_role");
+  start_workers(2);
+  EXPECT_EQ(end_of(submit("ALTER TABLE big ALTER id TYPE bigint")), "synced");
+  EXPECT_EQ(value("SELECT convalidated FROM pg_constraint WHERE conrelid = 'child'::regclass"),
+            "false");
+}
+
+TEST_F(Backfill, a_table_that_is_dropped_meanwhile_leaves_nothing) {
+  make_tables();
+  testpoint::set_hook([&](const std::string& name) {
+    if (name == "swept" && seen_++ == 0) as_owner("DROP TABLE big");
+  });
+  start_workers(2);
+  EXPECT_EQ(end_of(submit("ALTER TABLE big ALTER a TYPE bigint")), "rollback done");
+  EXPECT_EQ(value("SELECT count(*) FROM pg_proc WHERE proname LIKE 'lockkeeper%' AND pronamespace "
+                  "= 'public'::regnamespace"),
+            "0");
 }
 
 TEST_F(Backfill, limits_are_kept_at_submission) {
