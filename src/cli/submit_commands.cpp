@@ -45,7 +45,7 @@ void add_submit_options(CLI::App& command, Context& context,
       .add_option("--max-lock", words->max_lock,
                   "Refuse a statement that would stop the application for longer, in ms, by the "
                   "planner's estimate")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0, 86400000));
   add_tuning_options(command, words->tuning);
   command.add_flag("--postpone-cutover", words->tuning.postpone,
                    "Do not make the new shape public before \"lockkeeper cutover\"");

@@ -170,6 +170,25 @@ Part simple_part(std::string kind, ObjectRef relation) {
   return part;
 }
 
+bool has_option(const Tree& options, const std::string& name) {
+  return std::any_of(options.begin(), options.end(), [&](const Tree& option) {
+    return text_field(field(option, "DefElem"), "defname") == name;
+  });
+}
+
+void rebuild_parts(const RawStatement& raw, std::vector<Part>& parts) {
+  if (raw.tag == "ReindexStmt") {
+    const Tree& relation = field(raw.node, "relation");
+    if (!relation.is_object()) return;
+    parts.push_back(simple_part("reindex", relation_of(relation, true)));
+    parts.back().concurrently = has_option(field(raw.node, "params"), "concurrently");
+  } else if (has_option(field(raw.node, "options"), "full")) {
+    for (const auto& table : field(raw.node, "rels"))
+      parts.push_back(simple_part(
+          "vacuum full", relation_of(field(field(table, "VacuumRelation"), "relation"), true)));
+  }
+}
+
 void drop_parts(const RawStatement& raw, std::vector<Part>& parts) {
   static const std::map<std::string, std::string> kKinds = {
       {"OBJECT_TABLE", "drop table"},       {"OBJECT_INDEX", "drop index"},
@@ -246,6 +265,8 @@ std::vector<Part> parts_of(const RawStatement& raw) {
   } else if (raw.tag == "InsertStmt" || raw.tag == "UpdateStmt" || raw.tag == "DeleteStmt" ||
              raw.tag == "MergeStmt") {
     parts.push_back(simple_part("write rows", relation_of(relation, true)));
+  } else if (raw.tag == "VacuumStmt" || raw.tag == "ReindexStmt") {
+    rebuild_parts(raw, parts);
   } else if (raw.tag == "AlterObjectSchemaStmt" && relation.is_object()) {
     parts.push_back(simple_part("set schema", relation_of(relation, true)));
   }

@@ -43,6 +43,8 @@ const std::map<std::string_view, Rule> kRules = {
     {"set logged", {access_exclusive, true, true, ""}},
     {"set tablespace", {access_exclusive, true, true, "the files are copied"}},
     {"set expression", {access_exclusive, true, true, ""}},
+    {"vacuum full", {access_exclusive, true, true, ""}},
+    {"reindex", {share, false, true, "REINDEX CONCURRENTLY would not block writes"}},
     {"cluster", {access_exclusive, true, true, ""}},
     {"refresh materialized view",
      {access_exclusive, true, true, "CONCURRENTLY would not block reads"}},
@@ -127,7 +129,7 @@ Rule rule_of(const parse::Part& part, const catalog::Facts& facts) {
   if (part.kind == "add constraint") return add_constraint(part);
   if (part.kind == "set not null") return set_not_null(part, facts);
   if (part.kind == "modify column") return modify_column(part, facts);
-  if (part.concurrently && part.kind == "create index")
+  if (part.concurrently && (part.kind == "create index" || part.kind == "reindex"))
     return {share_update_exclusive, false, true, "waits for older transactions"};
   if (part.concurrently && (part.kind == "drop index" || part.kind == "detach partition"))
     return {share_update_exclusive, false, false, "waits for older transactions"};

@@ -187,7 +187,8 @@ TEST_F(Backfill, promise_6_several_workers_and_processes_share_it) {
       "INSERT INTO big SELECT i, i, i % 100, repeat('x', 80) FROM generate_series(12001, 90000) i");
   // The first batch of the one that has the job is held: others do the rest.
   as_owner(
-      "CREATE FUNCTION slow(int) RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS 'BEGIN IF $1 = 1 THEN PERFORM "
+      "CREATE FUNCTION slow(int) RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS 'BEGIN IF $1 = 1 "
+      "THEN PERFORM "
       "set_config(''lock_timeout'', ''0'', true), pg_advisory_xact_lock_shared(7700, 1); END IF; "
       "RETURN $1; END'");
   hold();
