@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-struct PgQuery__ColumnDef;
+struct PgQuery__ColumnDef;  // NOLINT(bugprone-reserved-identifier): its name in libpg_query
 
 namespace lockkeeper::parse {
 

@@ -41,8 +41,7 @@ bool can_be_last(const std::string& kind) {
 }  // namespace
 
 std::optional<Plan> Alter::plan() {
-  for (std::size_t i = 0; i < alter_.pieces().size(); ++i) {
-    const auto& piece = alter_.pieces()[i];
+  for (const auto& piece : alter_.pieces()) {
     if (piece.part.kind == "drop constraint") dropped_.insert(piece.constraint);
     if (piece.part.kind == "add column") added_.insert(piece.part.column);
   }

@@ -225,7 +225,7 @@ std::string Alter::new_column_value(const Filled& filled) {
   fill_first_.push_back("CREATE SEQUENCE " + sequence + " AS " + type + filled.definition.sequence);
   fill_first_.push_back("ALTER SEQUENCE " + sequence + " OWNED BY " + own_name() + "." +
                         quoted(filled.helper));
-  const std::string value = "nextval(" + literal(sequence) + "::regclass)";
+  std::string value = "nextval(" + literal(sequence) + "::regclass)";
   if (part.serial) return value;
   const std::string alter =
       "ALTER TABLE " + own_name() + " ALTER COLUMN " + quoted(filled.column) + " ";

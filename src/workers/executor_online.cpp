@@ -196,11 +196,11 @@ bool Executor::undo(const jobs::Job& job, const Report& reason) {
               {{"job", job.claim.job.str()}, {"step", std::to_string(step.seq)}});
     testpoint::reach("before_undo");
     const std::string end = jobs::undo_step_text(job.claim, step);
-    if (step.step.kind == plan::StepKind::backfill || step.step.kind == plan::StepKind::probe) {
-      pg::Transaction(session_).commit(end);
-    } else if (step.step.kind == plan::StepKind::transaction) {
+    const auto kind = step.step.kind;
+    if (kind == plan::StepKind::transaction) {
       foreign = run_step(job, step, undo_now(step), end) || foreign;
-    } else if (undo_outside(job, step)) {
+    } else if (kind == plan::StepKind::backfill || kind == plan::StepKind::probe ||
+               undo_outside(job, step)) {
       pg::Transaction(session_).commit(end);
     } else {
       // There is no way back from here, only forward.
