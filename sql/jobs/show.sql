@@ -3,7 +3,8 @@
 SELECT pg_catalog.to_jsonb(j) || pg_catalog.jsonb_build_object('steps', (
            SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
                       'kind', s.kind, 'state', s.state, 'sql', pg_catalog.jsonb_build_array(s.statement)) ORDER BY s.seq)
-             FROM lockkeeper.steps AS s WHERE s.job_id = j.id)) AS job
+             FROM lockkeeper.steps AS s WHERE s.job_id = j.id),
+           'progress', (SELECT pg_catalog.to_jsonb(p) FROM lockkeeper.progress AS p WHERE p.job_id = j.id LIMIT 1)) AS job
   FROM lockkeeper.jobs AS j WHERE j.id = $1::bigint
 UNION ALL
 SELECT pg_catalog.to_jsonb(h) FROM lockkeeper.history AS h WHERE h.id = $1::bigint

@@ -86,10 +86,14 @@ int show_job(Context& context, std::int64_t id) {
     return kDone;
   }
   for (const auto& [name, value] : job->items()) {
-    if (value.is_null() || name == "statement" || name == "error" || name == "steps") continue;
+    if (value.is_null() || name == "statement" || name == "error" || name == "steps" ||
+        name == "progress")
+      continue;
     const std::string text = name == "objects" ? short_objects(value) : cell(value);
     std::cout << name << std::string(name.size() < 16 ? 16 - name.size() : 1, ' ') << text << '\n';
   }
+  if (const auto progress = progress_words(*job); !progress.empty())
+    std::cout << "progress        " << progress << '\n';
   std::cout << "statement\n  " << cell((*job)["statement"]) << '\n';
   print_steps((*job)["steps"]);
   if ((*job)["error"].is_object()) {

@@ -33,7 +33,7 @@ std::string in_the_way(const Json& job) {
 }
 
 std::string progress_words(const Json& job) {
-  const auto& progress = job["progress"];
+  const Json progress = job.value("progress", Json());
   if (!progress.is_object() || cell(job["state"]) != "running" || progress["percent"].is_null())
     return {};
   std::string words = cell(progress["percent"]) + " %";

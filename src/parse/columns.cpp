@@ -164,7 +164,6 @@ void rename_elements(PgQuery__Node** nodes, std::size_t count, const Renames& re
 std::optional<ColumnDefinition> definition_of(const PgQuery__ColumnDef& column) {
   ColumnDefinition made;
   made.type = type_sql(column);
-  made.collated = column.coll_clause != nullptr;
   bool readable = !made.type.empty();
   if (column.raw_default != nullptr) made.value = expression_of(column.raw_default);
   for (std::size_t i = 0; i < column.n_constraints; ++i) {

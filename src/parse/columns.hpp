@@ -23,7 +23,6 @@ struct ColumnExpression {
 /// A new column, or one that gets another type: all but its name.
 struct ColumnDefinition {
   std::string type;                       ///< with COLLATE, if that was written
-  bool collated = false;                  ///< COLLATE was written
   std::optional<ColumnExpression> value;  ///< DEFAULT of a new one, USING of another type
   bool not_null = false;
   std::string identity;         ///< ALTER COLUMN … ADD this: "GENERATED ALWAYS AS IDENTITY (…)"
