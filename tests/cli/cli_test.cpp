@@ -127,12 +127,43 @@ TEST_F(Cli, words_that_it_does_not_know_are_told) {
   EXPECT_EQ(lk({"submit", "--priority", "urgent", "SELECT 1"}).code, 2);
   EXPECT_EQ(lk({"show", "abc"}).code, 2);
   EXPECT_EQ(lk({}).code, 2);
-  for (const char* command : {"migrate", "submit", "apply", "plan", "jobs", "show", "watch",
-                              "cancel", "history", "work", "dev", "version", "completion"}) {
+  for (const char* command :
+       {"migrate", "submit", "apply", "plan", "jobs", "show", "watch", "cancel", "alter", "cutover",
+        "history", "work", "dev", "version", "completion"}) {
     const auto help = lk({command, "--help"});
     EXPECT_EQ(help.code, 0) << command;
     EXPECT_NE(help.out.find("Example:"), std::string::npos) << command;
   }
+}
+
+TEST_F(Cli, a_backfill_is_seen_altered_and_cut_over) {
+  as_owner(
+      "CREATE TABLE big (id int, a int, txt text); INSERT INTO big SELECT i, i, repeat('x', 80) "
+      "FROM "
+      "generate_series(1, 12000) i");
+  const auto plan = lk({"plan", "ALTER TABLE big ALTER a TYPE bigint"});
+  EXPECT_NE(plan.out.find("in 4 online steps"), std::string::npos) << plan.out;
+  EXPECT_NE(plan.out.find("size       1."), std::string::npos) << plan.out;
+  EXPECT_NE(plan.out.find("note       "), std::string::npos);
+  const auto refused = lk({"submit", "--refuse", "rewrite", "ALTER TABLE big SET UNLOGGED"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.err.find("refused, as you asked"), std::string::npos) << refused.err;
+  EXPECT_EQ(lk({"submit", "--refuse", "paint", "SELECT 1"}).code, 2);
+  start_workers(2);
+  const auto submitted = lk({"submit", "--postpone-cutover", "--max-speed", "1", "--threads", "1",
+                             "--refuse", "rewrite", "ALTER TABLE big ALTER a TYPE bigint"});
+  EXPECT_EQ(submitted.out, "job 1\n") << submitted.err;
+  await("SELECT count(*) FROM lockkeeper.progress WHERE blocks_done > 0", "1");
+  EXPECT_NE(lk({"jobs"}).out.find(" rows/s"), std::string::npos);
+  EXPECT_NE(lk({"show", "1"}).out.find("progress  "), std::string::npos);
+  EXPECT_EQ(lk({"alter", "1"}).code, 2);
+  EXPECT_EQ(lk({"alter", "77", "--threads", "2"}).code, 1);
+  EXPECT_EQ(lk({"alter", "1", "--max-speed", "0"}).code, 0);
+  await("SELECT error->>'message' LIKE '%cut-over%' FROM lockkeeper.jobs", "true");
+  EXPECT_NE(lk({"jobs"}).out.find("lockkeeper cutover 1"), std::string::npos);
+  EXPECT_EQ(lk({"cutover", "1"}).code, 0);
+  EXPECT_EQ(end_of(JobId{1}), "synced");
+  EXPECT_EQ(lk({"cutover", "1"}).code, 1);
 }
 
 TEST_F(Cli, a_server_that_is_not_there_is_told_in_few_words) {
