@@ -44,7 +44,6 @@ struct ColumnConstraint {
 /// The sequence of a serial or identity column.
 struct ColumnSequence {
   std::string name;     ///< quoted, with its schema
-  std::string bare;     ///< its name alone
   std::string options;  ///< of CREATE SEQUENCE, but AS
   std::string comment;
   bool identity = false, granted = false;

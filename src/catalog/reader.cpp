@@ -82,8 +82,8 @@ ColumnConstraint constraint_of(const Json& json) {
 
 ColumnSequence sequence_of(const Json& json) {
   ColumnSequence sequence;
-  sequence.bare = text_of(json, "name");
-  sequence.name = pg::quote_ident(text_of(json, "schema")) + "." + pg::quote_ident(sequence.bare);
+  sequence.name =
+      pg::quote_ident(text_of(json, "schema")) + "." + pg::quote_ident(text_of(json, "name"));
   sequence.identity = json.at("identity").get<bool>();
   sequence.granted = json.at("granted").get<bool>();
   sequence.comment = text_of(json, "comment");

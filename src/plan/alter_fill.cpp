@@ -147,8 +147,7 @@ bool Alter::may_add(const parse::Part& part, const parse::ColumnDefinition& defi
 void Alter::warn_of_filling(Plan& plan) const {
   plan.remarks.push_back(
       "while it runs, the table has a helper column: SELECT * and new.* show it (also in triggers "
-      "and "
-      "functions), and COPY without a list of columns expects it");
+      "and functions), and COPY without a list of columns expects it");
   if (std::none_of(filled_.begin(), filled_.end(), [](const Filled& one) { return one.changed; }))
     return;
   plan.remarks.push_back(
@@ -379,7 +378,7 @@ bool Alter::copy_constraint(const catalog::ColumnConstraint& constraint) {
                                              quoted(constraint.name) + " " + constraint.definition,
                                          renames_, name);
   if (!text) return false;
-  helpers_.push_back(*text + (constraint.valid ? " NOT VALID" : ""));
+  helpers_.push_back(*text + " NOT VALID");
   if (constraint.foreign_key) {
     first_locks_.push_back(
         {unit_.action, constraint.table, LockMode::share_row_exclusive, false, false, ""});
@@ -387,7 +386,7 @@ bool Alter::copy_constraint(const catalog::ColumnConstraint& constraint) {
     cut_locks_.push_back(
         {unit_.action, constraint.table, LockMode::access_exclusive, false, false, ""});
   }
-  if (constraint.valid) proofs_.push_back("VALIDATE CONSTRAINT " + quoted(name));
+  proofs_.push_back("VALIDATE CONSTRAINT " + quoted(name));
   cut_after_.push_back("ALTER TABLE " + own_name() + " RENAME CONSTRAINT " + quoted(name) + " TO " +
                        quoted(constraint.name));
   if (!constraint.comment.empty())

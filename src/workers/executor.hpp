@@ -108,12 +108,14 @@ class Executor {
   void run_steps(const jobs::Job& job, const std::vector<jobs::StoredStep>& steps);
   bool finds(const jobs::Job& job, JobSession& dressed, const std::string& query);
   void run_probe(const jobs::Job& job, const jobs::StoredStep& step);
+  bool batch(Sweep& sweep, const jobs::Job& job, bool waits);
   void sweep_all(const jobs::Job& job, const jobs::StoredStep& step);
   bool all_filled(const jobs::Job& job, const jobs::StoredStep& step);
   void run_backfill(const jobs::Job& job, const jobs::StoredStep& step);
   void rest(std::chrono::milliseconds time);
   void rest_after(const jobs::Job& job, const Sweep& sweep);
-  bool standbys_are_behind(const jobs::Job& job, int seq);
+  std::string lag_of_standbys();
+  void say_held_back(const jobs::Job& job, int seq, const std::string& why);
   void vacuum(const jobs::Job& job, const jobs::StoredStep& step);
   void need_same_dependents(const jobs::StoredStep& step);
   void wait_for_cut_over(const jobs::Job& job);
@@ -161,6 +163,7 @@ class Executor {
   std::map<std::string, std::chrono::steady_clock::time_point> seen_;
   std::chrono::steady_clock::time_point lag_seen_;
   std::chrono::milliseconds lag_{0};
+  std::string held_back_;    ///< as it was said last
   bool claims_next_ = true;  ///< false while claimed jobs are still to be run
 };
 

@@ -14,7 +14,6 @@ namespace {
 
 // No longer than this without a look at what the job is to do now.
 constexpr std::chrono::milliseconds kRestMost{500};
-
 constexpr std::chrono::milliseconds kHelpMost{500};
 constexpr int kRoundsMost = 3;
 
@@ -37,23 +36,29 @@ void Executor::rest_after(const jobs::Job& job, const Sweep& sweep) {
       const auto found = tuning.find(name);
       return found == tuning.end() ? otherwise : std::stoll(found->second);
     };
-    left = std::min(
-        left, sweep.rest(number("rows_per_second", 0), static_cast<int>(number("threads", 2))));
+    left = std::min(left, sweep.rest(number("rows_per_second", 0),
+                                     static_cast<int>(number("threads", sweep.last().threads))));
     if (sweep.held_up() > 0) return;
   }
 }
 
-bool Executor::standbys_are_behind(const jobs::Job& job, int seq) {
+// Empty: no standby is too far behind.
+std::string Executor::lag_of_standbys() {
   const auto now = std::chrono::steady_clock::now();
-  if (now < lag_seen_ + std::chrono::seconds(1)) return lag_ > settings_.lag_most;
-  lag_seen_ = now;
-  const double seconds = session_.run(sql::workers_replication_lag).front().real("seconds");
-  lag_ = std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
-  const bool behind = lag_ > settings_.lag_most;
-  jobs::throttled(
-      session_, job.claim, seq,
-      behind ? "a standby is " + std::to_string(lag_.count() / 1000) + " s behind" : "");
-  return behind;
+  if (now >= lag_seen_ + std::chrono::seconds(1)) {
+    lag_seen_ = now;
+    const double seconds = session_.run(sql::workers_replication_lag).front().real("seconds");
+    lag_ = std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
+  }
+  if (lag_ <= settings_.lag_most) return {};
+  return "a standby is " + std::to_string(lag_.count() / 1000) + " s behind";
+}
+
+// Kept when it changes (promise 10).
+void Executor::say_held_back(const jobs::Job& job, int seq, const std::string& why) {
+  if (held_back_ == why) return;
+  held_back_ = why;
+  jobs::throttled(session_, job.claim, seq, why);
 }
 
 // Room for the new versions of the next rows. Who may not, or is not let, does without.
@@ -69,17 +74,26 @@ void Executor::vacuum(const jobs::Job& job, const jobs::StoredStep& step) {
   }
 }
 
+// What another role's code leaves in a session (settings, temporary objects) is committed with the
+// batch: nothing of ours comes after it there.
+bool Executor::batch(Sweep& sweep, const jobs::Job& job, bool waits) {
+  if (job.role == own_.login) return sweep.batch(session_, waits);
+  return sweep.batch(*dressed_session(job), waits);
+}
+
 void Executor::sweep_all(const jobs::Job& job, const jobs::StoredStep& step) {
-  Sweep sweep(session_, own_, job, step, settings_);
+  Sweep sweep(own_, job, step, settings_);
+  held_back_ = "?";  // what an earlier claim may have left
   for (bool more = true; more;) {
     if (hooks_.stopping()) throw Error(Retry::same_session, "the worker is to end", "57014");
-    if (standbys_are_behind(job, step.seq)) {
+    if (const auto lag = lag_of_standbys(); !lag.empty()) {
+      say_held_back(job, step.seq, lag);
       rest(kRestMost);
       jobs::check_claim(session_, job.claim);
       continue;
     }
-    more = sweep.batch(true);
-    if (sweep.held_up() == 5) log::info("backfill waits for rows", {{"job", job.claim.job.str()}});
+    more = batch(sweep, job, true);
+    say_held_back(job, step.seq, sweep.held_up() < 5 ? "" : "a row is held by somebody");
     rest_after(job, sweep);
     vacuum(job, step);
   }
@@ -121,12 +135,13 @@ bool Executor::help() {
   const auto help = jobs::help_wanted(session_);
   if (!help) return false;
   const auto& job = help->job;
-  Sweep sweep(session_, own_, job, help->step, settings_);
+  Sweep sweep(own_, job, help->step, settings_);
   bool did = false;
   try {
     // Then a look whether there is a job that nobody works at: those come first.
     const auto until = std::chrono::steady_clock::now() + kHelpMost;
-    while (!hooks_.stopping() && std::chrono::steady_clock::now() < until && sweep.batch(false)) {
+    while (!hooks_.stopping() && std::chrono::steady_clock::now() < until &&
+           batch(sweep, job, false)) {
       did = true;
       rest(std::min(sweep.rest(), kRestMost));
     }
@@ -136,7 +151,6 @@ bool Executor::help() {
     log::debug("no help", {{"job", job.claim.job.str()}, {"reason", error.what()}});
     did = false;
   }
-  if (sweep.leaves_traces()) session_.poison();
   return did;
 }
 

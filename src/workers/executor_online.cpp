@@ -163,13 +163,7 @@ bool Executor::run_step(const jobs::Job& job, const jobs::StoredStep& step,
                      patient ? settings_.long_lock_timeout : settings_.lock_timeout);
   if (!patient) look(dressed, step.step.locks);
   log::info("step begins", {{"job", job.claim.job.str()}, {"step", std::to_string(step.seq)}});
-  // Going back, none of them is touched.
-  const bool replaces = !step.step.digests.empty() && step.state != "done" &&
-                        statements.size() == step.step.statements.size();
-  if (replaces)
-    send_in_steps({part}, dressed, end, [&] { need_same_dependents(step); });
-  else
-    send_in_steps({part}, dressed, end);
+  send_in_steps({part}, dressed, end, [&] { need_same_dependents(step); });
   return !dressed.trusted();
 }
 

@@ -20,20 +20,17 @@ std::string of_blocks(const std::string& update, std::int64_t first, std::int64_
 
 }  // namespace
 
-Sweep::Sweep(pg::Session& session, const jobs::Environment& own, const jobs::Job& job,
-             const jobs::StoredStep& step, const config::WorkSettings& settings)
-    : session_(session),
-      job_(job),
-      step_(step),
-      dressed_(session, own, job_, std::min(settings.lock_timeout, kRowWaitMost)) {}
+Sweep::Sweep(const jobs::Environment& own, const jobs::Job& job, const jobs::StoredStep& step,
+             const config::WorkSettings& settings)
+    : own_(own), job_(job), step_(step), row_wait_(std::min(settings.lock_timeout, kRowWaitMost)) {}
 
-bool Sweep::batch(bool waits) {
+bool Sweep::batch(pg::Session& session, bool waits) {
   try {
-    const bool more = run(waits);
+    const bool more = run(session, waits);
     held_up_ = 0;
     return more;
   } catch (const Error& error) {
-    if (session_.broken() || error.sqlstate() != "55P03") throw;
+    if (session.broken() || error.sqlstate() != "55P03") throw;
     if (blocks_ == 1) ++held_up_;
     blocks_ = std::max<std::int64_t>(1, blocks_ / 4);
     rows_ = 0;
@@ -41,17 +38,18 @@ bool Sweep::batch(bool waits) {
   }
 }
 
-bool Sweep::run(bool waits) {
+bool Sweep::run(pg::Session& session, bool waits) {
   begun_ = std::chrono::steady_clock::now();
-  pg::Transaction tx(session_);
-  const auto batch = jobs::next_batch(session_, job_.claim, step_.seq, waits);
+  pg::Transaction tx(session);
+  const auto batch = jobs::next_batch(session, job_.claim, step_.seq, waits);
   if (!batch) return false;
   const auto end = std::min(batch->end, batch->first + blocks_);
-  session_.script(dressed_.dress_text() +
-                  (step_.step.quiet ? "SET LOCAL session_replication_role = replica;" : ""));
-  const auto rows = dressed_.run(of_blocks(step_.step.statements.front(), batch->first, end));
+  JobSession dressed(session, own_, job_, row_wait_);
+  session.script(dressed.dress_text() +
+                 (step_.step.quiet ? "SET LOCAL session_replication_role = replica;" : ""));
+  const auto rows = dressed.run(of_blocks(step_.step.statements.front(), batch->first, end));
   testpoint::reach("after_batch");
-  const std::string undress = dressed_.undress();
+  const std::string undress = dressed.undress();
   tx.commit(undress + jobs::same_target_text(step_) +
             jobs::end_batch_text(job_.claim, step_.seq, *batch, end, rows));
   testpoint::reach("batch_committed");

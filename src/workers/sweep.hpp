@@ -14,12 +14,13 @@ namespace lockkeeper::workers {
 
 class Sweep {
  public:
-  Sweep(pg::Session& session, const jobs::Environment& own, const jobs::Job& job,
-        const jobs::StoredStep& step, const config::WorkSettings& settings);
+  Sweep(const jobs::Environment& own, const jobs::Job& job, const jobs::StoredStep& step,
+        const config::WorkSettings& settings);
 
-  /// One batch. False: nothing is free (`waits`: nothing is left). Throws Error; a row that
-  /// somebody holds (55P03) makes the next batch a smaller one, down to one block.
-  bool batch(bool waits);
+  /// One batch in `session`, which must not be used again when the job is another role's: what its
+  /// code did there was committed. False: nothing is free (`waits`: nothing is left). Throws Error;
+  /// a row that somebody holds (55P03) makes the next batch a smaller one, down to one block.
+  bool batch(pg::Session& session, bool waits);
 
   /// How long to wait before the next batch, so that of `rows_per_second` (0: any number) this
   /// worker, of `threads`, writes no more than its share; or because of a row that somebody holds.
@@ -28,19 +29,18 @@ class Sweep {
   [[nodiscard]] std::chrono::milliseconds rest() const {
     return rest(last_.rows_per_second, last_.threads);
   }
+  [[nodiscard]] const jobs::Batch& last() const { return last_; }
   /// Batches that could not be made smaller and still met a row that somebody holds, in a row.
   [[nodiscard]] int held_up() const { return held_up_; }
-  /// Code of another role ran in the session.
-  [[nodiscard]] bool leaves_traces() const { return !dressed_.trusted(); }
 
  private:
-  bool run(bool waits);
+  bool run(pg::Session& session, bool waits);
   void adapt(const jobs::Batch& batch, std::int64_t rows, std::chrono::duration<double> took);
 
-  pg::Session& session_;
-  jobs::Job job_;
+  const jobs::Environment& own_;
+  const jobs::Job& job_;
   const jobs::StoredStep& step_;
-  JobSession dressed_;
+  std::chrono::milliseconds row_wait_;
   std::int64_t blocks_ = 16;
   int held_up_ = 0;
   jobs::Batch last_;

@@ -306,6 +306,7 @@ TEST_F(Backfill, promise_9_a_row_that_somebody_holds_delays_it_and_holds_nobody_
   EXPECT_TRUE(first_holds);
   first->script("COMMIT");
   EXPECT_TRUE(eventually([&] { return second_holds.load(); }));
+  await("SELECT throttled FROM lockkeeper.progress", "a row is held by somebody");
   // The row before it can be written by anybody all the while.
   for (int i = 0; i < 20; ++i) as_owner("UPDATE big SET b = b WHERE id = 5999");
   second->script("UPDATE big SET a = -6000 WHERE id = 6000; COMMIT");
@@ -440,6 +441,32 @@ TEST_F(Backfill, promise_12_nobody_else_can_have_the_triggers_function_run_his_c
   EXPECT_THROW(as_owner(attach), Error);  // Nor is it for another table.
   client.alter(job, {{"postpone_cutover", "off"}});
   EXPECT_EQ(end_of(job), "synced");
+}
+
+TEST_F(Backfill, promise_12_what_a_roles_code_leaves_in_a_session_meets_no_query_of_the_worker) {
+  const std::string role = "plain_" + database_;
+  execute("CREATE ROLE " + role + " LOGIN; GRANT " + role + " TO " + kOwner +
+          "; CREATE SCHEMA mal AUTHORIZATION " + role + "; GRANT CREATE ON SCHEMA public TO " +
+          role);
+  as_owner("SELECT lockkeeper.grant_use('" + role + "')");
+  make_tables();
+  execute("ALTER TABLE big OWNER TO " + role + "; GRANT USAGE ON SCHEMA mal TO PUBLIC");
+  pg::Session(dsn(role), "plain")
+      .script(
+          "CREATE TABLE mal.seen (who name); GRANT INSERT ON mal.seen TO PUBLIC;"
+          "CREATE FUNCTION mal.eq(bigint, bigint) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN "
+          "INSERT INTO "
+          "mal.seen VALUES (current_user); RETURN $1 OPERATOR(pg_catalog.=) $2; END';"
+          "CREATE OPERATOR mal.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = mal.eq);"
+          "CREATE FUNCTION mal.f() RETURNS float8 LANGUAGE plpgsql AS 'BEGIN PERFORM "
+          "pg_catalog.set_config(''search_path'', ''mal, pg_catalog'', false); RETURN "
+          "pg_catalog.random(); END'");
+  start_workers(2);
+  client::Client client(dsn(role));
+  const auto job = client.submit("ALTER TABLE big ADD COLUMN r float8 DEFAULT mal.f()").id;
+  EXPECT_EQ(end_of(job), "synced") << error_of(job, "message");
+  EXPECT_NE(value("SELECT steps FROM lockkeeper.history").find("UPDATE"), std::string::npos);
+  EXPECT_EQ(value("SELECT string_agg(DISTINCT who, ' ') FROM mal.seen"), "");
 }
 
 TEST_F(Backfill, promise_7_what_others_do_to_the_column_meanwhile_is_not_lost) {
