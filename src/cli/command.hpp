@@ -47,11 +47,17 @@ struct TuningWords {
   int batch = -1;
   std::int64_t max_speed = -1;
   bool postpone = false;
+  std::string mdl;
+  std::int64_t mdl_timeout = -1;
+  std::string on_timeout;
+  std::int64_t kill_blockers = -1;
 };
 void add_tuning_options(CLI::App& command, TuningWords& words);
 jobs::Tuning tuning_of(const TuningWords& words);
 
 void add_alter(CLI::App& app, Context& context);
+void add_nodes(CLI::App& app, Context& context);
+void add_blockers(CLI::App& app, Context& context);
 void add_cutover(CLI::App& app, Context& context);
 void add_cancel(CLI::App& app, Context& context);
 void add_history(CLI::App& app, Context& context);

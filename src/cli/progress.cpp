@@ -24,7 +24,8 @@ std::string line_of(const Json& job, bool with_time) {
 }  // namespace
 
 std::string in_the_way(const Json& job) {
-  if (!job["error"].is_object() || cell(job["state"]) != "queueing") return {};
+  const auto state = cell(job["state"]);
+  if (!job["error"].is_object() || (state != "queueing" && state != "done")) return {};
   const std::string message = job["error"].value("message", "");
   const std::string begin = "waits for ";
   return message.compare(0, begin.size(), begin) == 0

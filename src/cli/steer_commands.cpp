@@ -95,6 +95,22 @@ void add_tuning_options(CLI::App& command, TuningWords& words) {
       .add_option("--max-speed", words.max_speed,
                   "Rows that a backfill may write in a second; 0: as many as it can [0]")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{999999999}));
+  command
+      .add_option("--mdl", words.mdl,
+                  "Between steps, wait for nodes and older transactions (on), for nodes, or two "
+                  "leases at most (off) [the queue's setting]")
+      ->check(CLI::IsMember({"on", "nodes", "off"}));
+  command
+      .add_option("--mdl-timeout", words.mdl_timeout,
+                  "Seconds of such a wait until --on-mdl-timeout; 0: none")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{999999999}));
+  command.add_option("--on-mdl-timeout", words.on_timeout, "Then go on waiting, pause, or cancel")
+      ->check(CLI::IsMember({"wait", "pause", "cancel"}));
+  command
+      .add_option("--kill-blockers", words.kill_blockers,
+                  "Seconds until an older transaction in the way is ended; 0: never (the worker "
+                  "needs pg_signal_backend)")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{999999999}));
 }
 
 jobs::Tuning tuning_of(const TuningWords& words) {
@@ -102,6 +118,10 @@ jobs::Tuning tuning_of(const TuningWords& words) {
   if (words.threads >= 0) tuning["threads"] = std::to_string(words.threads);
   if (words.batch >= 0) tuning["batch_ms"] = std::to_string(words.batch);
   if (words.max_speed >= 0) tuning["rows_per_second"] = std::to_string(words.max_speed);
+  if (!words.mdl.empty()) tuning["mdl"] = words.mdl;
+  if (words.mdl_timeout >= 0) tuning["mdl_timeout"] = std::to_string(words.mdl_timeout);
+  if (!words.on_timeout.empty()) tuning["mdl_on_timeout"] = words.on_timeout;
+  if (words.kill_blockers >= 0) tuning["kill_blockers"] = std::to_string(words.kill_blockers);
   if (words.postpone) tuning["postpone_cutover"] = "on";
   return tuning;
 }
@@ -122,7 +142,8 @@ void add_alter(CLI::App& app, Context& context) {
     context.action = [&context, words] {
       const auto changes = tuning_of(words->tuning);
       if (changes.empty())
-        throw InputError("nothing to change", "give --threads, --batch or --max-speed");
+        throw InputError("nothing to change",
+                         "give --threads, --batch, --max-speed, --mdl, …: see --help");
       const auto now = context.client().alter(JobId{words->id}, changes);
       if (context.json) {
         print_json(Json(now));
@@ -183,7 +204,13 @@ void add_set(CLI::App& app, Context& context) {
       "  general_workers  threads of each process for quick changes\n"
       "  reorg_workers    threads of each process for changes that read or write rows\n"
       "  history_days     ended jobs are kept so long; 0: for ever\n"
-      "  history_rows     so many ended jobs are kept; 0: all");
+      "  history_rows     so many ended jobs are kept; 0: all\n"
+      "  mdl              between steps: on, wait for nodes and older transactions; nodes; off\n"
+      "  mdl_timeout      seconds of such a wait until mdl_on_timeout; 0: none\n"
+      "  mdl_on_timeout   wait, pause or cancel\n"
+      "  kill_blockers    seconds until an older transaction in the way is ended; 0: never\n"
+      "  node_grace_ms    so long may a node be without its connection\n"
+      "  diff_hours       what versions changed is kept so long");
   const auto words = std::make_shared<std::vector<std::string>>();
   command->add_option("setting", *words, "Name and value; \"default\" undoes it")->expected(0, 2);
   add_json_option(*command, context);

@@ -19,6 +19,7 @@
 #include "parse/parser.hpp"
 #include "pg/session.hpp"
 #include "plan/plan.hpp"
+#include "versions/wait.hpp"
 
 namespace lockkeeper::client {
 
@@ -69,6 +70,10 @@ class Client {
   std::vector<Json> statistics();
   std::vector<jobs::GraphNode> graph(int limit = 1000);
   std::optional<Json> show(JobId job);
+  /// Processes of the application that cache the schema.
+  std::vector<versions::Node> nodes();
+  /// Nodes and transactions that hold up a job between its steps, or any job.
+  std::vector<versions::Blocker> blockers(std::optional<JobId> job = {});
   std::vector<Json> states(const std::vector<JobId>& ids);
   /// What became of each of the jobs, in id order. Retry of a job that ended as cancelled submits
   /// it again: `answer` then names the new job.

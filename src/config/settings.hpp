@@ -19,6 +19,7 @@ struct WorkSettings {
   std::chrono::milliseconds long_lock_timeout{1800000};  ///< CONCURRENTLY: blocks nobody meanwhile
   std::chrono::milliseconds probe_most{5000};            ///< of a query for rows that do not fit
   std::chrono::milliseconds lag_most{10000};  ///< of a standby, before a backfill waits for it
+  std::chrono::milliseconds sync_most{500};   ///< in a worker, for nodes; then in the queue
   int tries_most = 512;                       ///< retryable errors before a job is given up
   int crashes_most = 3;                       ///< deaths of workers before a job is set aside
   bool flush_each_job = false;                ///< each job's commit waits for the disk

@@ -39,13 +39,17 @@ struct JobStateEdge {
   std::string_view why;
 };
 
-/// Moves that this version makes. `done` is passed inside the last transaction, as in TiDB: a job
+/// Moves that this version makes. Without nodes `done` is passed inside the last transaction: a job
 /// row goes from running to history as synced.
-constexpr std::array<JobStateEdge, 21> kJobStateEdges = {{
+constexpr std::array<JobStateEdge, 25> kJobStateEdges = {{
     {JobState::queueing, JobState::running, "claimed"},
     {JobState::queueing, JobState::cancelled, "cancelled before it started"},
     {JobState::running, JobState::queueing, "handed back: retry, shutdown, or its worker died"},
     {JobState::running, JobState::synced, "its last step committed"},
+    {JobState::running, JobState::done, "its last step committed, and there are nodes"},
+    {JobState::cancelling, JobState::done, "too late, and there are nodes"},
+    {JobState::pausing, JobState::done, "too late, and there are nodes"},
+    {JobState::done, JobState::synced, "every node has its version"},
     {JobState::running, JobState::cancelled, "an error that a retry would not mend"},
     {JobState::running, JobState::cancelling, "cancelled while it runs"},
     {JobState::cancelling, JobState::cancelled, "its worker stopped it and took back what it did"},

@@ -128,6 +128,7 @@ Claimed claimed(pg::Session& session) {
   Claimed claimed;
   for (const auto row : session.run(sql::jobs_claimed)) {
     claimed.made_ready = static_cast<int>(row.integer("made_ready"));
+    claimed.done = static_cast<int>(row.integer("done"));
     if (!row.null("id")) claimed.jobs.push_back(job_from(row));
   }
   return claimed;
@@ -217,6 +218,27 @@ std::map<std::string, std::string> settings(pg::Session& session) {
 }
 
 void raise_floor(pg::Session& session) { session.run(sql::jobs_raise_floor); }
+
+std::vector<JobId> finish_done(pg::Session& session, int most) {
+  std::vector<JobId> ended;
+  for (const auto row : session.run(sql::jobs_finish_done, pg::Params::of(most)))
+    ended.push_back(JobId{row.integer("id")});
+  return ended;
+}
+
+DoneJobs any_done(pg::Session& session) {
+  const auto row = session.run(sql::jobs_any_done);
+  return {row.front().boolean("some"), row.front().boolean("nodes")};
+}
+
+void pause_self(pg::Session& session, const Claim& claim) {
+  session.run(sql::jobs_pause_self, pg::Params::of(claim.job, claim.epoch));
+}
+
+int purge_diffs(pg::Session& session, int most) {
+  return static_cast<int>(
+      session.run(sql::jobs_purge_diffs, pg::Params::of(most)).front().integer("purged"));
+}
 
 int purge_history(pg::Session& session, int most) {
   return static_cast<int>(

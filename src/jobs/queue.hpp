@@ -77,6 +77,7 @@ std::optional<NotEnded> not_ended(const Error& error);
 
 struct Claimed {
   int made_ready = 0;  ///< how many jobs waited only for those that ended
+  int done = 0;        ///< how many of the last ones are done, and wait for nodes
   std::vector<Job> jobs;
 };
 /// What the last end_well_text that was committed in this session did besides.
@@ -140,6 +141,20 @@ std::map<std::string, std::string> settings(pg::Session& session);
 
 /// Raises the floor under the claim's index scan; throws Error (55P03) when the queue is too busy.
 void raise_floor(pg::Session& session);
+
+/// Takes done jobs that no node holds up any more to history; at most `most`. Gives them.
+std::vector<JobId> finish_done(pg::Session& session, int most);
+struct DoneJobs {
+  bool some = false;   ///< jobs that are done and wait for nodes
+  bool nodes = false;  ///< there are nodes at all
+};
+DoneJobs any_done(pg::Session& session);
+
+/// The worker itself pauses a job that it has claimed, as somebody asked for when he submitted it.
+void pause_self(pg::Session& session, const Claim& claim);
+
+/// Deletes at most `most` schema diffs that the settings do not keep; gives how many.
+int purge_diffs(pg::Session& session, int most);
 
 /// Deletes at most `most` ended jobs that the settings do not keep; gives how many.
 int purge_history(pg::Session& session, int most);

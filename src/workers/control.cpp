@@ -9,6 +9,8 @@
 #include "jobs/queue.hpp"
 #include "pg/migrator.hpp"
 #include "sql/queries.hpp"
+#include "versions/syncer.hpp"
+#include "versions/wait.hpp"
 
 namespace lockkeeper::workers {
 namespace {
@@ -38,6 +40,7 @@ Control::Control(const pg::Dsn& dsn, const config::WorkSettings& settings,
       beat_timer_(loop_),
       retry_timer_(loop_),
       tell_timer_(loop_),
+      settle_timer_(loop_),
       general_(place(jobs::kGeneral, 1), settings, metrics, observer),
       reorg_(place(jobs::kReorg, 0), settings, metrics, observer) {}
 
@@ -48,11 +51,18 @@ PoolPlace Control::place(const char* pool, int warm) {
           warm,
           [this] { return process_.load(); },
           [this](milliseconds delay) { asio::post(loop_, [this, delay] { retry_at(delay); }); },
-          [this](int made_ready) {
+          [this](int made_ready, bool done) {
             made_ready_ += made_ready;
             // One notification for all that end while this one is on its way.
-            if (!ends_to_tell_.exchange(true)) asio::post(loop_, [this] { tell_soon(); });
-          }};
+            if (done)
+              asio::post(loop_, [this] {
+                settle_pause_ = milliseconds(0);
+                settle_done();
+              });
+            else if (!ends_to_tell_.exchange(true))
+              asio::post(loop_, [this] { tell_soon(); });
+          },
+          [this] { return nodes_.load(); }};
 }
 
 Control::~Control() {
@@ -119,7 +129,7 @@ void Control::connect() {
     pg::require_schema(*session);
     // Its own writes are hints and signs of life: none is worth a flush.
     session->script("SET synchronous_commit = off");
-    for (const char* channel : {jobs::kReadyChannel, jobs::kCancelChannel})
+    for (const char* channel : {jobs::kReadyChannel, jobs::kCancelChannel, versions::kAckChannel})
       session->listen(channel);
     // The descriptor is Asio's own copy: closing it must not close the session's.
     socket_ = std::make_unique<asio::posix::stream_descriptor>(loop_, ::dup(session->socket()));
@@ -145,6 +155,7 @@ void Control::connect() {
   look_for_work("connect");
   guarded([this] { look_for_retries(); });
   stop_wanted();
+  settle_done();
 }
 
 void Control::read_settings() {
@@ -201,6 +212,34 @@ void Control::tell_soon() {
   });
 }
 
+// Jobs whose work is done end when the last node has acknowledged them; whoever hears of it first
+// ends them. While some wait it is looked at again and again, too: a node may have died.
+void Control::settle_done() {
+  guarded([this] {
+    auto waiting = jobs::any_done(*session_);
+    nodes_ = waiting.nodes;
+    if (!waiting.some) return settle_timer_.cancel(), void();
+    for (const auto& node : versions::bury_nodes(*session_))
+      log::warning("node does not live any more", {{"node", node.name}, {"reason", node.why}});
+    constexpr int kMost = 64;
+    bool some = false;
+    for (bool more = true; more;) {
+      const auto ended = jobs::finish_done(*session_, kMost);
+      for (const auto& job : ended)
+        log::info("job ended", {{"job", job.str()}, {"state", "synced"}});
+      some |= !ended.empty();
+      more = ended.size() == kMost;
+    }
+    settle_pause_ =
+        some ? milliseconds(0) : std::min(2 * settle_pause_ + milliseconds(20), milliseconds(1000));
+    if (some) look_for_work("chain");
+    settle_timer_.expires_after(std::max(settle_pause_, milliseconds(20)));
+    settle_timer_.async_wait([this](const auto& failed) {
+      if (!failed) settle_done();
+    });
+  });
+}
+
 void Control::tell_ended() {
   last_told_ = std::chrono::steady_clock::now();
   ends_to_tell_ = false;
@@ -235,9 +274,11 @@ void Control::handle_notifications() {
   bool ready = false;
   bool stop = false;
   bool changed = false;
+  bool acknowledged = false;
   for (const auto& notification : session_->take_notifications()) {
     if (notification.backend_pid == session_->backend_pid()) continue;
     stop |= notification.channel == jobs::kCancelChannel;
+    acknowledged |= notification.channel == versions::kAckChannel;
     if (notification.channel != jobs::kReadyChannel) continue;
     ready = true;
     changed |= notification.payload == "settings";
@@ -247,6 +288,7 @@ void Control::handle_notifications() {
   if (changed) guarded([this] { read_settings(); });
   if (ready) look_for_work("notification");
   if (stop) stop_wanted();
+  if (acknowledged) settle_done();
 }
 
 void Control::every_poll() {
@@ -256,6 +298,7 @@ void Control::every_poll() {
     look_for_work("poll");
     guarded([this] { look_for_retries(); });
     stop_wanted();
+    settle_done();
     keep_house();
     every_poll();
   });
@@ -284,6 +327,8 @@ void Control::keep_house() {
   guarded([this] {
     constexpr int kBatch = 2000;
     for (int i = 0; i < 50 && jobs::purge_history(*session_, kBatch) == kBatch; ++i) {
+    }
+    for (int i = 0; i < 50 && jobs::purge_diffs(*session_, kBatch) == kBatch; ++i) {
     }
   });
 }

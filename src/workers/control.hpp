@@ -46,6 +46,7 @@ class Control {
   void retry_at(std::chrono::milliseconds delay);
   void look_for_retries();
   void stop_wanted();
+  void settle_done();
   void tell_soon();
   void tell_ended();
   void report_queue();
@@ -65,6 +66,8 @@ class Control {
   boost::asio::steady_timer beat_timer_;
   boost::asio::steady_timer retry_timer_;
   boost::asio::steady_timer tell_timer_;
+  boost::asio::steady_timer settle_timer_;
+  std::chrono::milliseconds settle_pause_{0};
   std::optional<std::chrono::steady_clock::time_point> retry_due_;
   std::chrono::steady_clock::time_point next_report_;
   std::chrono::steady_clock::time_point next_purge_;
@@ -77,6 +80,7 @@ class Control {
   std::atomic<std::int64_t> process_ = 0;  ///< row of ddl_worker; 0: not known yet
   std::atomic<bool> ends_to_tell_ = false;
   std::atomic<int> made_ready_ = 0;
+  std::atomic<bool> nodes_ = true;  ///< there may be nodes
   Pool general_;
   Pool reorg_;
   std::thread thread_;

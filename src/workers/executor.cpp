@@ -265,14 +265,13 @@ Work Executor::run_in_transaction(const Work& work) {
 }
 
 Work Executor::after_commit(const Work& work, bool leaves_traces) {
-  int made_ready = 0;
+  jobs::Claimed told;
   // While claimed jobs wait here, it is asked for once in a few jobs.
-  if (leaves_traces || waiting_.empty()) {
-    auto told = jobs::claimed(session_);
-    made_ready = told.made_ready;
+  if (leaves_traces || waiting_.empty() || hooks_.nodes()) {
+    told = jobs::claimed(session_);
     waiting_.put(std::move(told.jobs));
   }
-  ended(work, "synced", made_ready);
+  ended(work, told);
   if (leaves_traces) {
     give_back();
     session_.poison();
@@ -359,18 +358,19 @@ void Executor::finish_alone(const jobs::Job& job, const std::string& steps) {
     return;
   }
   testpoint::reach("after_commit");
-  ended({job}, "synced", jobs::claimed(session_).made_ready);
+  ended({job}, jobs::claimed(session_));
 }
 
-void Executor::ended(const Work& work, const std::string& result, int made_ready) {
+void Executor::ended(const Work& work, const jobs::Claimed& told) {
+  const bool done = told.done > 0;
   for (const auto& job : work) {
-    log::info("job ended", {{"job", job.claim.job.str()},
-                            {"state", result},
-                            {"action", job.action},
-                            {"worker", identity_.name}});
-    metrics_.job_ended(database_, job.action, result, job.waited_seconds, seconds_since(begun_));
+    log::info(done ? "job done" : "job ended", {{"job", job.claim.job.str()},
+                                                {"state", done ? "done" : "synced"},
+                                                {"action", job.action},
+                                                {"worker", identity_.name}});
+    metrics_.job_ended(database_, job.action, "synced", job.waited_seconds, seconds_since(begun_));
   }
-  hooks_.ended(made_ready);
+  hooks_.ended(told.made_ready, done);
 }
 
 bool Executor::parse_next() {

@@ -19,6 +19,7 @@
 #include "jobs/steps.hpp"
 #include "jobs/submit.hpp"
 #include "metrics/registry.hpp"
+#include "versions/wait.hpp"
 #include "workers/gate.hpp"
 #include "workers/job_session.hpp"
 #include "workers/outside.hpp"
@@ -31,8 +32,10 @@ struct ExecutorHooks {
   /// A backend begins with jobs, so that a cancel finds it.
   std::function<void(const std::vector<jobs::Job>&, int backend_pid)> begins;
   std::function<void(std::chrono::milliseconds)> retry_after;  ///< wake somebody then
-  std::function<void(int made_ready)> ended;  ///< some jobs have ended: tell who waits for it
-  Gate& gate;                                 ///< of the pool
+  /// Some jobs have ended (or are done, and wait for nodes): tell who waits for it.
+  std::function<void(int made_ready, bool done)> ended;
+  std::function<bool()> nodes;  ///< there may be nodes
+  Gate& gate;                   ///< of the pool
 };
 
 class Sweep;
@@ -105,6 +108,9 @@ class Executor {
   /// as it is written.
   std::vector<jobs::StoredStep> steps_of(const jobs::Job& job);
   std::optional<plan::Plan> online_plan(const jobs::Job& job);
+  /// Everybody has left the version before the last (promise 5); else back to the queue.
+  void wait_until_synced(const jobs::Job& job, bool going_back = false);
+  void lose_patience(const jobs::Job& job, const std::vector<versions::Blocker>& blockers);
   void run_steps(const jobs::Job& job, const std::vector<jobs::StoredStep>& steps);
   bool finds(const jobs::Job& job, JobSession& dressed, const std::string& query);
   void run_probe(const jobs::Job& job, const jobs::StoredStep& step);
@@ -146,7 +152,7 @@ class Executor {
   void cancel_now(const jobs::Job& job);
   void end_cancelled(const jobs::Job& job, const Report& report);
   bool clean_up_cancelled(const jobs::Job& job);
-  void ended(const Work& work, const std::string& result, int made_ready);
+  void ended(const Work& work, const jobs::Claimed& told);
 
   pg::Session& session_;
   const pg::Dsn& dsn_;

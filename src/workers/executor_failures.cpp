@@ -212,12 +212,14 @@ void Executor::end_cancelled(const jobs::Job& job, const Report& report) {
   } catch (const Error& error) {
     if (session_.broken() || error.retry() == Retry::outcome_unknown) throw;
     // It is kept that the job goes back: the next claim goes on with it.
-    const auto delay = settings_.lock_backoff.after(job.tries + 1, random_unit());
-    log::warning(
-        "could not be taken back yet",
+    const bool looked = error.query() == kLook;
+    const auto delay =
+        looked ? look_again_after_ : settings_.lock_backoff.after(job.tries + 1, random_unit());
+    log::write(
+        looked ? log::Level::debug : log::Level::warning, "could not be taken back yet",
         {{"job", job.claim.job.str()}, {"sqlstate", error.sqlstate()}, {"reason", error.what()}});
     // It had not begun to go back: whoever called settles that.
-    if (!jobs::hand_back(session_, job.claim, delay, true, error.report())) throw;
+    if (!jobs::hand_back(session_, job.claim, delay, !looked, error.report())) throw;
     hooks_.retry_after(delay);
     return;
   }

@@ -47,6 +47,7 @@ std::vector<jobs::StoredStep> Executor::steps_of(const jobs::Job& job) {
 void Executor::run_steps(const jobs::Job& job, const std::vector<jobs::StoredStep>& steps) {
   for (const auto& step : steps) {
     if (step.state == "done") continue;
+    wait_until_synced(job);
     const bool last = &step == &steps.back();
     const std::string history = last ? jobs::steps_for_history(steps) : std::string();
     if (step.step.kind == plan::StepKind::probe || step.step.kind == plan::StepKind::backfill) {
@@ -69,7 +70,7 @@ void Executor::run_steps(const jobs::Job& job, const std::vector<jobs::StoredSte
       });
       const bool foreign =
           behind ? run_behind(job, step, end) : run_step(job, step, step.step.statements, end);
-      if (last) ended({job}, "synced", jobs::claimed(session_).made_ready);
+      if (last) ended({job}, jobs::claimed(session_));
       if (!foreign) continue;
       // The session must not be used again: another one goes on.
       if (!last)
@@ -184,8 +185,14 @@ bool Executor::undo(const jobs::Job& job, const Report& reason) {
     return false;
   }
   bool foreign = false;
+  // The version of the first one that is taken back need not be waited for: without it the shape is
+  // the one before it again.
+  bool waits = std::any_of(steps.begin(), steps.end(),
+                           [](const auto& step) { return step.state == "undone"; });
   for (const auto& step : steps) {
     if (step.state == "pending" || step.state == "undone") continue;
+    if (waits) wait_until_synced(job, true);
+    waits = true;
     log::info("step is taken back",
               {{"job", job.claim.job.str()}, {"step", std::to_string(step.seq)}});
     testpoint::reach("before_undo");
@@ -204,7 +211,10 @@ bool Executor::undo(const jobs::Job& job, const Report& reason) {
     }
     if (foreign) break;
   }
-  if (!foreign) return true;
+  if (!foreign) {
+    if (waits) wait_until_synced(job, true);
+    return true;
+  }
   jobs::hand_back(session_, job.claim, std::chrono::milliseconds(0), false, std::nullopt);
   session_.poison();
   return false;

@@ -16,6 +16,13 @@ std::string set_config(const std::string& name, const std::string& value, bool l
          (local ? ", true)" : ", false)");
 }
 
+// What has another name afterwards, or none, is told by what it was before.
+bool may_rename(const jobs::Job& job) {
+  const auto& action = job.action;
+  return job.statements.size() > 1 || job.opaque || action.rfind("drop", 0) == 0 ||
+         action.rfind("rename", 0) == 0 || action.find("schema") != std::string::npos;
+}
+
 std::string unguessable_name() {
   std::random_device random;
   std::string name = "lockkeeper_run";
@@ -54,6 +61,7 @@ std::string JobSession::dress_text() const {
   std::string text;
   // Code that nobody can read may do things outside of the database: its end waits for the disk.
   if (job_.opaque || job_.unparsed_run) text += "SET LOCAL synchronous_commit TO DEFAULT;";
+  if (may_rename(job_)) text += "SELECT lockkeeper.remember_objects(" + job_.claim.job.str() + ");";
   const std::string settings = settings_text(true);
   // Last: nothing that a job brings along may change it.
   const std::string limit =

@@ -250,7 +250,7 @@ void Pool::serve(Slot& slot, int& failures) {
                          for (const auto& job : work) slot.jobs.push_back(job.claim.job);
                          slot.backend_pid = pid;
                        },
-                       place_.retry_after, place_.ended, gate_});
+                       place_.retry_after, place_.ended, place_.nodes, gate_});
     const Hold hold(*this, slot, executor.waiting());
     while (!leaving(slot) && !session.broken()) {
       auto work = executor.claim();

@@ -29,7 +29,8 @@ struct PoolPlace {
   int warm = 0;                           ///< threads that stay when there is nothing to do
   std::function<std::int64_t()> process;  ///< row of ddl_worker
   std::function<void(std::chrono::milliseconds)> retry_after;  ///< wake somebody then
-  std::function<void(int made_ready)> ended;                   ///< some jobs have ended
+  std::function<void(int made_ready, bool done)> ended;  ///< some jobs have ended, or are done
+  std::function<bool()> nodes;                           ///< there may be nodes
 };
 
 class Pool {

@@ -1,0 +1,540 @@
+// Schema versions, the syncer of a node, and the waits of jobs for nodes and older transactions
+// (promises 4, 5, 10, 11).
+#include <csignal>
+
+#include "base/testpoint.hpp"
+#include "steps/online.hpp"
+#include "support/testbed.hpp"
+#include "versions/syncer.hpp"
+#include "versions/wait.hpp"
+
+namespace lockkeeper::test {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr const char* kTwoSteps = "ALTER TABLE big ADD CONSTRAINT k CHECK (a > 0)";
+
+// A node that does only what it is told to.
+class ManualNode {
+ public:
+  explicit ManualNode(const pg::Dsn& dsn, const std::string& name = "api-1",
+                      milliseconds lease = seconds(600))
+      : session(dsn, name), syncer(session), version(syncer.init(name, lease)) {
+    follow();
+  }
+
+  // Loads what is new; gives what is then to be acknowledged.
+  std::vector<versions::Pending> load() {
+    for (const auto& diff : syncer.changes_since(version)) version = diff.version;
+    return syncer.update_self_version(version);
+  }
+  void follow() { syncer.acknowledge(load()); }
+
+  pg::Session session;
+  versions::Syncer syncer;
+  std::int64_t version = 0;
+};
+
+class Versions : public Online {
+ protected:
+  void await_state(JobId job, const std::string& state) {
+    await("SELECT state FROM lockkeeper.ddl_job WHERE id = " + job.str(), state);
+  }
+  // It has given up to wait in its worker.
+  void await_wait(const std::string& what) {
+    await("SELECT error->>'message' LIKE 'waits for " + what + "%' FROM lockkeeper.ddl_job",
+          "true");
+  }
+  std::string steps_done() {
+    return value("SELECT count(*) FROM lockkeeper.ddl_step WHERE state = 'done'");
+  }
+  std::string affected(JobId job) {
+    return value(
+        "SELECT string_agg(concat_ws(' ', coalesce(a->>'old', '-'), coalesce(a->>'new', '-'), "
+        "CASE WHEN a->>'old_oid' = a->>'new_oid' THEN 'same' END), ', ' ORDER BY version, a) FROM "
+        "lockkeeper.ddl_schema_diff, jsonb_array_elements(affected) AS a WHERE job_id = " +
+        job.str());
+  }
+};
+
+TEST_F(Versions, a_diff_names_each_object_before_and_after) {
+  start_workers(1);
+  const auto end = [&](const char* sql) {
+    const auto job = apply(sql).back();
+    EXPECT_EQ(end_of(job), "synced") << error_of(job, "message");
+    return affected(job);
+  };
+  EXPECT_EQ(end("CREATE TABLE a (id int)"), "- relation:public.a");
+  EXPECT_EQ(end("ALTER TABLE a ADD b int"), "relation:public.a relation:public.a same");
+  EXPECT_EQ(end("ALTER TABLE a RENAME TO \"B b\""),
+            "relation:public.a relation:public.\"B b\" same");
+  EXPECT_EQ(end("ALTER TABLE \"B b\" RENAME id TO key"),
+            "relation:public.\"B b\" relation:public.\"B b\" same");
+  // Another table under the name of one that was there.
+  EXPECT_EQ(end("BEGIN; ALTER TABLE \"B b\" RENAME TO old; CREATE TABLE \"B b\" (x int); COMMIT"),
+            "- relation:public.\"B b\", relation:public.\"B b\" relation:public.old same");
+  EXPECT_EQ(end("TRUNCATE old, \"B b\""),
+            "relation:public.\"B b\" relation:public.\"B b\" same, relation:public.old "
+            "relation:public.old same");
+  EXPECT_EQ(end("DROP TABLE old"), "relation:public.old -");
+  EXPECT_EQ(end("DO 'BEGIN END'"), "database database");
+}
+
+TEST_F(Versions, promise_4_a_node_is_told_of_every_change_in_order) {
+  as_owner("CREATE TABLE t (a int); CREATE TABLE u (a int)");
+  ManualNode node(dsn());
+  start_workers();
+  const auto jobs = apply("ALTER TABLE t ADD b int; ALTER TABLE u ADD b int; DROP TABLE u");
+  for (int last = 0; last < 3;) {
+    ASSERT_TRUE(node.session.wait_for_notification(seconds(60)));
+    node.session.take_notifications();
+    const auto diffs = node.syncer.changes_since(node.version);
+    for (const auto& diff : diffs) {
+      EXPECT_EQ(diff.version, ++node.version);
+      EXPECT_EQ(diff.job, jobs[static_cast<std::size_t>(last++)]);
+    }
+    if (diffs.empty()) continue;
+    EXPECT_EQ(diffs.front().touches("public.t"), diffs.front().job == jobs[0]);
+    node.syncer.acknowledge(node.syncer.update_self_version(node.version));
+  }
+  EXPECT_EQ(ends_of(jobs), (std::vector<std::string>(3, "synced")));
+}
+
+TEST_F(Versions, a_job_is_done_first_and_synced_when_every_node_has_its_version) {
+  as_owner("CREATE TABLE t (a int)");
+  ManualNode one(dsn(), "api-1");
+  ManualNode two(dsn(), "api-2");
+  start_workers();
+  const auto job = submit("ALTER TABLE t ADD b int");
+  const auto next = submit("ALTER TABLE t ADD c int");
+  await_state(job, "done");
+  one.follow();
+  // It is done, and yet it keeps what conflicts with it away.
+  EXPECT_EQ(value("SELECT state || ' ' || (error->>'message') FROM lockkeeper.jobs WHERE id = " +
+                  job.str()),
+            "done waits for node api-2 (version 0 of 1)");
+  EXPECT_EQ(value("SELECT waits > 0 FROM lockkeeper.ddl_job WHERE id = " + next.str()), "true");
+  EXPECT_EQ(value("SELECT string_agg(column_name, ',' ORDER BY ordinal_position) FROM "
+                  "information_schema.columns WHERE table_name = 't'"),
+            "a,b");
+  two.follow();
+  EXPECT_EQ(end_of(job), "synced");
+  await_state(next, "done");
+  one.follow();
+  two.follow();
+  EXPECT_EQ(end_of(next), "synced");
+  expect_queue_empty();
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_mdl_info"), "0");
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_node_ack"), "0");
+}
+
+TEST_F(Versions, what_is_done_cannot_be_cancelled_or_paused) {
+  as_owner("CREATE TABLE t (a int)");
+  ManualNode node(dsn());
+  start_workers();
+  const auto jobs = apply("ALTER TABLE t ADD b int; ALTER TABLE t ADD c int");
+  await_state(jobs[0], "done");
+  for (const char* verb : {"cancel", "pause", "retry"}) {
+    const auto ran = run_command({verb, jobs[0].str(), "--dsn", dsn().conninfo()});
+    EXPECT_NE(ran.code, 0) << verb;
+    EXPECT_NE(ran.out.find("done"), std::string::npos) << ran.out << ran.err;
+  }
+  // What comes after it in its batch can.
+  EXPECT_EQ(run_command({"cancel", jobs[1].str(), "--dsn", dsn().conninfo()}).code, 0);
+  node.follow();
+  EXPECT_EQ(ends_of(jobs), (std::vector<std::string>{"synced", "cancelled"}));
+}
+
+TEST_F(Versions, a_node_that_registers_sees_what_has_ended_before_it) {
+  // The end of a job stands between its version and its commit while the node registers.
+  pg::Session ending(dsn(), "ending");
+  ending.script("BEGIN; UPDATE lockkeeper.ddl_schema_version SET version = version + 1");
+  std::int64_t version = -1;
+  std::jthread registering([&] { version = ManualNode(dsn()).version; });
+  await(
+      "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND "
+      "application_name = 'api-1'",
+      "1");
+  ending.script("COMMIT");
+  registering.join();
+  EXPECT_EQ(version, 1);
+}
+
+TEST_F(Versions, an_open_transaction_of_a_node_stops_no_step) {
+  as_owner("CREATE TABLE t (a int)");
+  pg::Session careless(dsn(), "careless");
+  careless.script(
+      "BEGIN; SELECT lockkeeper.schema_version(); SELECT lockkeeper.register_node('x')");
+  start_workers();
+  EXPECT_EQ(end_of(submit("ALTER TABLE t ADD b int")), "synced");
+}
+
+TEST_F(Versions, an_end_that_a_node_overtook_is_tried_again_and_waits_for_it) {
+  as_owner("CREATE TABLE t (a int)");
+  std::unique_ptr<ManualNode> node;
+  testpoint::set_hook([&](const std::string& name) {
+    if (name == "before_commit" && !node) node = std::make_unique<ManualNode>(dsn());
+  });
+  start_workers(1);
+  const auto job = submit("ALTER TABLE t ADD b int");
+  await_state(job, "done");
+  node->follow();
+  EXPECT_EQ(end_of(job), "synced");
+}
+
+TEST_F(Versions, promise_5_no_step_begins_before_each_node_has_left_the_version_before_the_last) {
+  make_tables();
+  ManualNode node(dsn());
+  start_workers(2);
+  const auto job = submit(kTwoSteps);
+  await_wait("node api-1");
+  EXPECT_EQ(steps_done(), "2");  // The probe, and the constraint NOT VALID.
+  EXPECT_EQ(value("SELECT convalidated FROM pg_constraint WHERE conname = 'k'"), "false");
+  EXPECT_EQ(node.syncer.must_get_global_version(), 1);
+  node.follow();
+  await_state(job, "done");
+  EXPECT_EQ(value("SELECT convalidated FROM pg_constraint WHERE conname = 'k'"), "true");
+  node.follow();
+  EXPECT_EQ(end_of(job), "synced");
+  expect_queue_empty();
+}
+
+TEST_F(Versions, promise_10_a_wait_ends_on_cancel_and_leaves_nothing) {
+  make_tables();
+  const auto before = shape();
+  ManualNode node(dsn());
+  start_workers(2);
+  const auto job = submit(kTwoSteps);
+  await_wait("node api-1");
+  run_command({"cancel", job.str(), "--dsn", dsn().conninfo()});
+  // What was announced is taken back at once; that it was is announced, too.
+  await("SELECT count(*) FROM pg_constraint WHERE conname = 'k'", "0");
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_history"), "0");
+  node.follow();
+  EXPECT_EQ(node.version, 2);
+  EXPECT_EQ(end_of(job), "rollback done");
+  EXPECT_EQ(shape(), before);
+  expect_queue_empty();
+}
+
+TEST_F(Versions, promise_10_a_wait_can_be_paused_and_goes_on) {
+  make_tables();
+  ManualNode node(dsn());
+  start_workers(2);
+  const auto job = submit(kTwoSteps);
+  await_wait("node api-1");
+  run_command({"pause", job.str(), "--dsn", dsn().conninfo()});
+  await_state(job, "paused");
+  run_command({"resume", job.str(), "--dsn", dsn().conninfo()});
+  await_wait("node api-1");
+  EXPECT_EQ(steps_done(), "2");
+  node.follow();
+  await_state(job, "done");
+  node.follow();
+  EXPECT_EQ(end_of(job), "synced");
+}
+
+TEST_F(Versions, promise_10_a_wait_ends_at_its_deadline_as_asked) {
+  make_tables();
+  const auto before = shape();
+  ManualNode node(dsn());
+  start_workers(2);
+  client::ApplyOptions options;
+  options.tuning = {{"mdl_timeout", "1"}, {"mdl_on_timeout", "pause"}};
+  const auto paused = submit(kTwoSteps, options);
+  await_state(paused, "paused");
+  EXPECT_EQ(steps_done(), "2");
+  node.follow();
+  const auto ran =
+      run_command({"alter", paused.str(), "--on-mdl-timeout", "cancel", "--dsn", dsn().conninfo()});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  run_command({"cancel", paused.str(), "--dsn", dsn().conninfo()});
+  await("SELECT count(*) FROM pg_constraint WHERE conname = 'k'", "0");
+  node.follow();
+  EXPECT_EQ(end_of(paused), "rollback done");
+  options.tuning["mdl_on_timeout"] = "cancel";
+  const auto cancelled = submit(kTwoSteps, options);
+  await("SELECT max(version) FROM lockkeeper.ddl_schema_diff", "4");
+  node.follow();
+  EXPECT_EQ(end_of(cancelled), "rollback done");
+  EXPECT_EQ(error_of(cancelled, "message").rfind("gave up after 1 s: waits for node api-1", 0), 0U)
+      << error_of(cancelled, "message");
+  EXPECT_EQ(shape(), before);
+}
+
+// Each window of tidb-ddl.md 5.6: the next worker neither skips the wait nor begins it anew.
+class VersionsCrash : public Versions, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(VersionsCrash, promise_11_a_wait_outlives_its_worker) {
+  make_tables();
+  ManualNode node(dsn());
+  auto dying = std::make_unique<WorkerProcess>(dsn(), std::string(GetParam()) + "=kill");
+  const auto job = submit(kTwoSteps);
+  ASSERT_EQ(dying->process().wait(seconds(60)), 128 + SIGKILL) << dying->log();
+  const auto since = value("SELECT since FROM lockkeeper.ddl_mdl_info");
+  EXPECT_NE(since, "");
+  WorkerProcess next(dsn());
+  await_wait("node api-1");
+  EXPECT_EQ(value("SELECT since FROM lockkeeper.ddl_mdl_info"), since);
+  EXPECT_EQ(steps_done(), "2");
+  node.follow();
+  await_state(job, "done");
+  node.follow();
+  EXPECT_EQ(end_of(job), "synced");
+  expect_queue_empty();
+}
+INSTANTIATE_TEST_SUITE_P(Windows, VersionsCrash,
+                         ::testing::Values("after_commit", "waits_for_nodes"));
+
+TEST_F(Versions, promise_11_a_done_job_is_ended_by_whoever_is_there) {
+  as_owner("CREATE TABLE t (a int)");
+  ManualNode node(dsn());
+  auto dying = std::make_unique<WorkerProcess>(dsn(), "after_commit=kill");
+  const auto job = submit("ALTER TABLE t ADD b int");
+  ASSERT_EQ(dying->process().wait(seconds(60)), 128 + SIGKILL) << dying->log();
+  await_state(job, "done");
+  node.follow();
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_history"), "0");
+  WorkerProcess next(dsn());
+  EXPECT_EQ(end_of(job), "synced");
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_schema_diff"), "1");
+  expect_queue_empty();
+}
+
+// Transactions of an application that knows nothing of us.
+
+TEST_F(Versions, promise_5_no_step_begins_while_an_older_transaction_holds_the_table) {
+  make_tables();
+  as_owner("CREATE TABLE other (a int)");
+  pg::Session reader(dsn(), "old reader");
+  // A shared lock that does not keep the first step from its own.
+  testpoint::set_hook([&](const std::string& name) {
+    if (name == "before_commit" && value("SELECT count(*) FROM lockkeeper.ddl_mdl_info") == "0")
+      reader.script("BEGIN; SELECT FROM target LIMIT 1; SELECT FROM other");
+  });
+  start_workers(2);
+  const auto job = submit("ALTER TABLE big ADD FOREIGN KEY (b) REFERENCES target");
+  testpoint::set_hook({});
+  EXPECT_EQ(end_of(job), "synced");  // Target is only referred to.
+  reader.script("ROLLBACK");
+}
+
+TEST_F(Versions, promise_5_a_step_waits_for_older_transactions_and_for_no_younger_ones) {
+  make_tables();
+  pg::Session old_reader(dsn(), "old reader");
+  pg::Session prepared(dsn(), "prepared");
+  bool begun = false;
+  testpoint::set_hook([&](const std::string& name) {
+    // SHARE ROW EXCLUSIVE stops writers, not readers: they come in while the step is under way.
+    if (name != "after_statement" || begun) return;
+    begun = true;
+    old_reader.script("BEGIN; SELECT FROM big LIMIT 1");
+    prepared.script("BEGIN; SELECT FROM big LIMIT 1; PREPARE TRANSACTION 'left behind'");
+  });
+  start_workers(2);
+  const auto job = submit("ALTER TABLE big ADD FOREIGN KEY (b) REFERENCES target");
+  await_wait("p");
+  EXPECT_EQ(steps_done(), "2");
+  pg::Session young(dsn(), "young reader");
+  young.script("BEGIN; SELECT FROM big LIMIT 1");
+  EXPECT_EQ(value("SELECT string_agg(coalesce(application, name), ', ' ORDER BY pid NULLS LAST) "
+                  "FROM lockkeeper.ddl_mdl_view"),
+            "old reader, left behind");
+  const auto ran = run_command({"blockers", job.str(), "--dsn", dsn().conninfo()});
+  EXPECT_NE(ran.out.find("old reader"), std::string::npos) << ran.out << ran.err;
+  EXPECT_NE(ran.out.find("prepared transaction left behind"), std::string::npos) << ran.out;
+  EXPECT_EQ(ran.out.find("young"), std::string::npos) << ran.out;
+  old_reader.script("COMMIT");
+  await("SELECT count(*) FROM lockkeeper.ddl_mdl_view", "1");
+  EXPECT_EQ(steps_done(), "2");
+  as_owner("ROLLBACK PREPARED 'left behind'");
+  EXPECT_EQ(end_of(job), "synced");
+  young.script("COMMIT");
+}
+
+TEST_F(Versions, with_nodes_only_no_transaction_is_waited_for) {
+  make_tables();
+  pg::Session old_reader(dsn(), "old reader");
+  bool begun = false;
+  testpoint::set_hook([&](const std::string& name) {
+    if (name == "after_statement" && !std::exchange(begun, true))
+      old_reader.script("BEGIN; SELECT FROM big LIMIT 1");
+  });
+  start_workers(2);
+  client::ApplyOptions options;
+  options.tuning = {{"mdl", "nodes"}};
+  EXPECT_EQ(end_of(submit("ALTER TABLE big ADD FOREIGN KEY (b) REFERENCES target", options)),
+            "synced");
+  old_reader.script("COMMIT");
+}
+
+TEST_F(Versions, a_transaction_in_the_way_is_ended_when_that_was_asked_for) {
+  make_tables();
+  pg::Session old_reader(dsn(), "old reader");
+  bool begun = false;
+  testpoint::set_hook([&](const std::string& name) {
+    if (name == "after_statement" && !std::exchange(begun, true))
+      old_reader.script("BEGIN; SELECT FROM big LIMIT 1");
+  });
+  start_workers(2);
+  client::ApplyOptions options;
+  options.tuning = {{"kill_blockers", "1"}};
+  EXPECT_EQ(end_of(submit("ALTER TABLE big ADD FOREIGN KEY (b) REFERENCES target", options)),
+            "synced");
+  EXPECT_THROW(old_reader.script("SELECT 1"), Error);
+}
+
+TEST_F(Versions, a_pinned_transaction_holds_the_next_step_back) {
+  make_tables();
+  pg::Session pinned(dsn(), "pinned");
+  bool begun = false;
+  testpoint::set_hook([&](const std::string& name) {
+    if (name == "after_statement" && !std::exchange(begun, true))
+      pinned.script("BEGIN; SELECT lockkeeper.pin('big')");
+  });
+  start_workers(2);
+  const auto job = submit("ALTER TABLE big ADD FOREIGN KEY (b) REFERENCES target");
+  await_wait("pid");
+  pinned.script("COMMIT");
+  EXPECT_EQ(end_of(job), "synced");
+}
+
+// With the lock off, the old rule remains: two leases.
+TEST_F(Versions, without_the_lock_a_silent_node_is_waited_for_two_leases) {
+  make_tables();
+  as_owner("SELECT lockkeeper.set('mdl', 'off')");
+  ManualNode follows(dsn(), "api-1");
+  ManualNode silent(dsn(), "api-2", seconds(1));
+  start_workers(2);
+  silent.follow();
+  std::jthread alive([&](const std::stop_token& stop) {
+    // It lives, and loads nothing.
+    while (!stop.stop_requested()) {
+      silent.syncer.heartbeat();
+      silent.session.wait_for_notification(milliseconds(200));
+      silent.session.take_notifications();
+    }
+  });
+  const auto job = submit(kTwoSteps);
+  await("SELECT max(version) FROM lockkeeper.ddl_schema_diff", "1");
+  follows.load();
+  await("SELECT max(version) FROM lockkeeper.ddl_schema_diff", "2");
+  follows.load();
+  EXPECT_EQ(end_of(job), "synced");
+  EXPECT_EQ(value("SELECT bool_and(later - made_at >= interval '2 s') FROM (SELECT made_at, "
+                  "lead(made_at) OVER (ORDER BY version) AS later FROM lockkeeper.ddl_schema_diff) "
+                  "AS d WHERE later IS NOT NULL"),
+            "true");
+}
+
+// Life and death of nodes.
+
+TEST_F(Versions, a_node_whose_lease_is_over_is_fenced_and_holds_nobody_up) {
+  as_owner("CREATE TABLE t (a int)");
+  ManualNode silent(dsn(), "silent", seconds(1));
+  start_workers();
+  const auto job = submit("ALTER TABLE t ADD b int");
+  EXPECT_EQ(end_of(job), "synced");
+  for (const auto& call : std::vector<std::function<void()>>{
+           [&] { silent.syncer.heartbeat(); }, [&] { silent.load(); },
+           [&] {
+             silent.syncer.acknowledge({{job, 1, {}}});
+           }}) {
+    try {
+      call();
+      ADD_FAILURE() << "it is not fenced";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.sqlstate(), versions::kFenced);
+    }
+  }
+  EXPECT_FALSE(silent.session.broken());
+  EXPECT_EQ(silent.syncer.init("silent", seconds(60)), 1);
+}
+
+TEST_F(Versions, a_node_whose_connection_is_gone_has_a_moment_to_come_back) {
+  as_owner("CREATE TABLE t (a int); SELECT lockkeeper.set('node_grace_ms', '600000')");
+  auto node = std::make_unique<ManualNode>(dsn(), "api-1");
+  const auto id = node->syncer.node();
+  start_workers();
+  const auto job = submit("ALTER TABLE t ADD b int");
+  await_state(job, "done");
+  node.reset();
+  await("SELECT gone_since IS NOT NULL FROM lockkeeper.ddl_node", "true");
+  pg::Session session(dsn(), "again");
+  versions::Syncer syncer(session);
+  EXPECT_EQ(syncer.restart(id), 1);
+  EXPECT_EQ(value("SELECT gone_since FROM lockkeeper.ddl_node"), "");
+  EXPECT_EQ(state_of(job), "done");
+  syncer.acknowledge(syncer.update_self_version(1));
+  EXPECT_EQ(end_of(job), "synced");
+}
+
+TEST_F(Versions, a_node_that_does_not_come_back_is_not_waited_for) {
+  as_owner("CREATE TABLE t (a int)");
+  auto node = std::make_unique<ManualNode>(dsn(), "api-1");
+  const auto id = node->syncer.node();
+  start_workers();
+  const auto job = submit("ALTER TABLE t ADD b int");
+  await_state(job, "done");
+  node.reset();
+  EXPECT_EQ(end_of(job), "synced");
+  pg::Session session(dsn(), "too late");
+  EXPECT_THROW(versions::Syncer(session).restart(id), Error);
+}
+
+TEST_F(Versions, a_node_that_says_goodbye_is_not_waited_for) {
+  as_owner("CREATE TABLE t (a int)");
+  ManualNode node(dsn());
+  start_workers();
+  const auto job = submit("ALTER TABLE t ADD b int");
+  await_state(job, "done");
+  node.syncer.remove_self();
+  EXPECT_EQ(end_of(job), "synced");
+  EXPECT_EQ(value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = "
+                  "1280011887"),
+            "0");
+}
+
+TEST_F(Versions, a_node_that_is_too_far_behind_is_told_to_load_everything) {
+  as_owner("CREATE TABLE t (a int)");
+  ManualNode node(dsn());
+  start_workers();
+  for (const char* sql : {"ALTER TABLE t ADD b int", "ALTER TABLE t ADD c int"}) {
+    const auto job = submit(sql);
+    await_state(job, "done");
+    node.follow();
+    EXPECT_EQ(end_of(job), "synced");
+  }
+  as_owner(
+      "UPDATE lockkeeper.ddl_schema_diff SET made_at = now() - interval '8 days' WHERE version = 1;"
+      "SELECT lockkeeper.purge_diffs(100)");
+  EXPECT_EQ(node.syncer.changes_since(1).size(), 1U);
+  EXPECT_TRUE(node.syncer.changes_since(2).empty());
+  try {
+    node.syncer.changes_since(0);
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.sqlstate(), versions::kTooOld);
+  }
+}
+
+TEST_F(Versions, a_node_of_one_role_cannot_speak_for_one_of_another) {
+  as_owner("CREATE TABLE t (a int)");
+  execute("CREATE ROLE node_user LOGIN");
+  as_owner("SELECT lockkeeper.grant_use('node_user')");
+  ManualNode node(dsn());
+  pg::Session other(dsn("node_user"), "other");
+  versions::Syncer syncer(other);
+  EXPECT_THROW(syncer.restart(node.syncer.node()), Error);
+  EXPECT_THROW(other.script("SELECT * FROM lockkeeper.ddl_node"), Error);
+  // And yet it can be one itself, and see who holds up what.
+  EXPECT_EQ(syncer.init("mine", seconds(60)), 0);
+  EXPECT_TRUE(versions::blockers(other, std::nullopt).empty());
+  other.script("SELECT lockkeeper.remove_node(" + std::to_string(syncer.node()) + ")");
+  execute("DROP OWNED BY node_user; DROP ROLE node_user");
+}
+
+}  // namespace
+}  // namespace lockkeeper::test
