@@ -191,7 +191,11 @@ DECLARE
     how text := lockkeeper.mdl_setting(job.settings, 'mdl');
     nodes boolean := EXISTS (SELECT FROM lockkeeper.ddl_node);
 BEGIN
-    IF nodes THEN PERFORM pg_notify('lockkeeper_version', made_version::text); END IF;
+    IF nodes THEN
+        PERFORM pg_notify('lockkeeper_version', made_version::text);
+        -- What a node has seen must not be undone by a crash of the server.
+        SET LOCAL synchronous_commit TO DEFAULT;
+    END IF;
     IF NOT nodes AND (is_final OR how <> 'on') THEN
         DELETE FROM lockkeeper.ddl_mdl_info WHERE job_id = job.id;
         RETURN;

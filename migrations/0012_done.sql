@@ -1,6 +1,103 @@
 -- The end in two phases: a job whose work is done waits for the nodes, then it is synced.  breaking: no
 INSERT INTO lockkeeper.ddl_migration (version, name) VALUES (12, 'done');
 
+-- Schema states of what a job is about, before its first and after its last step. Without settings, so that they
+-- are inlined.
+CREATE FUNCTION lockkeeper.state_before(action text) RETURNS lockkeeper.schema_state
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN action LIKE 'drop %' THEN 'public' ELSE 'none' END::lockkeeper.schema_state
+$$;
+CREATE FUNCTION lockkeeper.state_after(action text) RETURNS lockkeeper.schema_state
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN action LIKE 'drop %' THEN 'none' ELSE 'public' END::lockkeeper.schema_state
+$$;
+
+CREATE FUNCTION lockkeeper.has_nodes() RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT EXISTS (SELECT FROM lockkeeper.ddl_node)
+$$;
+
+-- As in 0009; an announcement has no statement.
+CREATE OR REPLACE FUNCTION lockkeeper.keep_plan(the_job bigint, claim_epoch bigint, steps jsonb) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- From now on a worker must look at it before it can be cancelled.
+    UPDATE lockkeeper.ddl_job SET outside_started = true
+     WHERE id = the_job AND epoch = claim_epoch AND state = 'running';
+    IF NOT FOUND THEN RETURN false; END IF;
+    INSERT INTO lockkeeper.ddl_step (job_id, seq, kind, statement, state, detail)
+    SELECT the_job, n, s->>'kind', coalesce((SELECT string_agg(t, E';\n')
+               FROM jsonb_array_elements_text(s->'statements') AS e(t)), ''),
+           'pending', s FROM jsonb_array_elements(steps) WITH ORDINALITY AS a(s, n);
+    RETURN true;
+END $$;
+
+-- As in 0010; a backfill changes nothing that can be seen, and makes no version either.
+CREATE OR REPLACE FUNCTION lockkeeper.end_step(the_job bigint, claim_epoch bigint, the_seq integer,
+                                    state_after lockkeeper.schema_state) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    job lockkeeper.ddl_job;
+    step_kind text;
+BEGIN
+    SELECT * INTO job FROM lockkeeper.ddl_job WHERE id = the_job AND epoch = claim_epoch FOR UPDATE;
+    IF NOT FOUND OR job.claimed_by IS NULL THEN RAISE EXCEPTION 'claim lost' USING ERRCODE = 'LK001'; END IF;
+    UPDATE lockkeeper.ddl_step SET state = 'done', ended_at = clock_timestamp(),
+           started_at = coalesce(started_at, transaction_timestamp())
+     WHERE job_id = the_job AND seq = the_seq AND state IN ('pending', 'running') RETURNING kind INTO STRICT step_kind;
+    IF job.state <> 'running' AND step_kind = 'transaction' THEN
+        RAISE EXCEPTION 'to be stopped' USING ERRCODE = 'LK002';
+    END IF;
+    IF step_kind = 'probe' THEN RETURN; END IF;
+    UPDATE lockkeeper.ddl_job SET schema_state = state_after WHERE id = the_job;
+    IF step_kind = 'backfill' THEN RETURN; END IF;
+    IF job.schema_state = 'none' THEN job.schema_state := lockkeeper.state_before(job.action); END IF;
+    PERFORM lockkeeper.make_version(job, state_after);
+END $$;
+
+CREATE OR REPLACE FUNCTION lockkeeper.undo_step(the_job bigint, claim_epoch bigint, the_seq integer) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    job lockkeeper.ddl_job;
+    state_before lockkeeper.schema_state;
+    step_kind text;
+BEGIN
+    SELECT * INTO job FROM lockkeeper.ddl_job
+     WHERE id = the_job AND epoch = claim_epoch AND state = 'rolling back' FOR UPDATE;
+    IF NOT FOUND THEN RAISE EXCEPTION 'claim lost' USING ERRCODE = 'LK001'; END IF;
+    UPDATE lockkeeper.ddl_step SET state = 'undone', ended_at = clock_timestamp()
+     WHERE job_id = the_job AND seq = the_seq AND state <> 'undone' RETURNING kind INTO step_kind;
+    IF step_kind IN ('probe', 'backfill') THEN RETURN; END IF;
+    state_before := coalesce((SELECT (s.detail->>'schema_state')::lockkeeper.schema_state FROM lockkeeper.ddl_step AS s
+                               WHERE s.job_id = the_job AND s.seq < the_seq ORDER BY s.seq DESC LIMIT 1),
+                             lockkeeper.state_before(job.action));
+    UPDATE lockkeeper.ddl_job SET schema_state = state_before WHERE id = the_job;
+    PERFORM lockkeeper.make_version(job, state_before);
+END $$;
+
+-- Columns, and tables (column_name NULL), that a job is about to drop: from 'write only' on nodes do not read them, from
+-- 'delete only' on they do not write them either. A table that is listed is not used at all.
+CREATE VIEW lockkeeper.hidden AS
+SELECT DISTINCT ON (s.job_id, h.relation, h."column") s.job_id, h.relation::regclass AS relation,
+       nullif(h."column", '') AS column_name, s.detail->>'schema_state' AS schema_state
+  FROM lockkeeper.ddl_step AS s, LATERAL pg_catalog.jsonb_to_recordset(s.detail->'hides') AS h(relation oid, "column" text)
+ WHERE s.state = 'done' ORDER BY s.job_id, h.relation, h."column", s.seq DESC;
+GRANT SELECT ON lockkeeper.hidden TO PUBLIC;
+
+-- The columns of a table as a node is to use them now; no row: it is not to be used, or not there.
+CREATE FUNCTION lockkeeper.columns_of(relation text)
+RETURNS TABLE (name text, type text, not_null boolean, readable boolean, writable boolean)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, h.column_name IS NULL,
+           h.schema_state IS DISTINCT FROM 'delete only' AND a.attgenerated = ''
+      FROM pg_attribute AS a
+      LEFT JOIN lockkeeper.hidden AS h ON h.relation = a.attrelid AND h.column_name = a.attname
+     WHERE a.attrelid = to_regclass(columns_of.relation) AND a.attnum > 0 AND NOT a.attisdropped
+       AND a.attname NOT LIKE 'lockkeeper\_new\_%'
+       AND NOT EXISTS (SELECT FROM lockkeeper.hidden AS t WHERE t.relation = a.attrelid AND t.column_name IS NULL)
+     ORDER BY a.attnum
+$$;
+
 -- Jobs have done their work, in the transaction of their changes, and there are nodes: they keep their objects until
 -- every node has their versions. Errors as those of end_jobs. Locks: rows of jobs, then the version (0005).
 CREATE FUNCTION lockkeeper.mark_done(the_jobs bigint[], epochs bigint[], steps jsonb, anyway boolean) RETURNS void
@@ -28,13 +125,15 @@ BEGIN
             touched := lockkeeper.changed_objects(job.id);
             UPDATE lockkeeper.ddl_schema_version AS v SET version = v.version + 1 RETURNING v.version INTO made;
             INSERT INTO lockkeeper.ddl_schema_diff (version, job_id, action, state_from, state_to, objects, affected)
-            VALUES (made, job.id, job.action, job.schema_state, 'public', touched,
+            VALUES (made, job.id, job.action, CASE job.schema_state WHEN 'none' THEN lockkeeper.state_before(job.action)
+                                                                     ELSE job.schema_state END,
+                    lockkeeper.state_after(job.action), touched,
                     lockkeeper.affected_by(touched, lockkeeper.remembered(), job.action));
             PERFORM lockkeeper.begin_wait(job, made, touched, true);
         END IF;
         -- outside_started: nobody may end it without a look.
         UPDATE lockkeeper.ddl_job AS j
-           SET state = 'done', schema_state = 'public', state_since = clock_timestamp(), claimed_by = NULL,
+           SET state = 'done', schema_state = lockkeeper.state_after(j.action), state_since = clock_timestamp(), claimed_by = NULL,
                outside_pid = NULL, paused_by = NULL, error = NULL, outside_started = true,
                done_steps = steps, done_version = made
          WHERE j.id = job.id;
@@ -119,13 +218,15 @@ BEGIN
           FROM unnest(ended) AS j LEFT JOIN touched AS t ON t.job_id = j.id),
     diff AS (
         INSERT INTO lockkeeper.ddl_schema_diff (version, job_id, action, state_from, state_to, objects, affected)
-        SELECT t.version, t.id, t.action, t.schema_state, 'public', t.objects,
+        SELECT t.version, t.id, t.action, CASE t.schema_state WHEN 'none' THEN lockkeeper.state_before(t.action)
+                                                              ELSE t.schema_state END,
+               lockkeeper.state_after(t.action), t.objects,
                lockkeeper.affected_by(t.objects, lockkeeper.remembered(), t.action)
           FROM told AS t WHERE t.version IS NOT NULL)
     INSERT INTO lockkeeper.ddl_history (id, state, schema_state, action, statements, objects, role,
         search_path, settings, batch_id, batch_seq, key, tries, epoch, worker, error, steps,
         schema_version, submitted_at, started_at, ended_at)
-    SELECT t.id, 'synced', 'public', t.action, t.statements, t.objects, t.role, t.search_path, t.settings,
+    SELECT t.id, 'synced', lockkeeper.state_after(t.action), t.action, t.statements, t.objects, t.role, t.search_path, t.settings,
            t.batch_id, t.batch_seq, t.key, t.tries, t.epoch, t.worker, NULL, done_steps, t.version,
            t.submitted_at, t.started_at, ended_now FROM told AS t;
     -- The version's row is ours until the commit: a node that is not there now will wait for us to learn its version.
@@ -167,7 +268,7 @@ BEGIN
     INSERT INTO lockkeeper.ddl_history (id, state, schema_state, action, statements, objects, role,
         search_path, settings, batch_id, batch_seq, key, tries, epoch, worker, error, steps,
         schema_version, submitted_at, started_at, ended_at)
-    SELECT j.id, 'synced', 'public', j.action, j.statements,
+    SELECT j.id, 'synced', lockkeeper.state_after(j.action), j.action, j.statements,
            coalesce((SELECT array_agg(g.object ORDER BY g.object)
                        FROM unnest(gone_jobs, gone_objects, gone_exclusives) AS g(job_id, object, exclusive)
                       WHERE g.job_id = j.id AND g.exclusive AND g.object NOT LIKE 'batch:%'), '{}'),
@@ -376,7 +477,7 @@ BEGIN
         'lockkeeper.register_node(text, interval, boolean), lockkeeper.heartbeat_node(bigint), '
         'lockkeeper.sync_node(bigint, bigint), lockkeeper.acknowledge(bigint, bigint[], bigint[]), '
         'lockkeeper.remove_node(bigint), lockkeeper.schema_version(), lockkeeper.changes_since(bigint), '
-        'lockkeeper.pin(regclass) TO %I', to_role);
+        'lockkeeper.pin(regclass), lockkeeper.has_nodes(), lockkeeper.columns_of(text) TO %I', to_role);
 END $$;
 
 DO $$

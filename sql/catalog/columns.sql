@@ -2,6 +2,7 @@
 -- Locks nothing. Caller: catalog/reader.
 SELECT a.attname AS name, pg_catalog.format_type(a.atttypid, NULL) AS type,
        a.atttypmod AS type_modifier, a.attnotnull AS not_null, a.attgenerated <> '' AS generated,
+       a.attidentity <> '' AS identity,
        -- a domain may have a composite type under it: careful
        t.typtype NOT IN ('b', 'e', 'r', 'm') AND NOT (t.typtype = 'd' AND b.typtype IN ('b', 'e', 'r', 'm'))
            AS composite

@@ -17,6 +17,7 @@ struct Column {
   bool not_null = false;
   bool composite = false;  ///< IS NOT NULL looks into its fields
   bool generated = false;
+  bool identity = false;
 };
 
 /// An index that a column is in, with the constraint that it belongs to.
@@ -128,6 +129,7 @@ struct Wanted {
 };
 
 struct Facts {
+  bool nodes = false;  ///< some process of the application caches the schema (versions)
   int server_version = 0;                          ///< 150018
   std::map<std::string, Table> tables;             ///< by name as written in the statement
   std::map<std::string, bool> volatile_function;   ///< by unqualified name

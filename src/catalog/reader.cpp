@@ -26,7 +26,7 @@ Table read_table(pg::Session& session, const pg::Row& row) {
     table.columns.push_back({column.text("name"), column.text("type"),
                              static_cast<int>(column.integer("type_modifier")),
                              column.boolean("not_null"), column.boolean("composite"),
-                             column.boolean("generated")});
+                             column.boolean("generated"), column.boolean("identity")});
   for (const auto check : session.run(sql::catalog_not_null_checks, oid))
     table.proven_not_null.push_back(check.text("name"));
   for (const auto key : session.run(sql::catalog_primary_key, oid))

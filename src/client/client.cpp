@@ -72,9 +72,10 @@ jobs::Submitted Client::submit(const std::string& sql, const ApplyOptions& optio
 plan::Plan Client::plan_of(const parse::Unit& unit, const std::string& role) {
   // Nothing of what is tried here stays.
   const pg::Transaction tx(*session_);
-  return plan::explain(unit,
-                       catalog::read(*session_, plan::wanted_facts(unit, role),
-                                     [&](const std::string& text) { session_->statement(text); }));
+  auto facts = catalog::read(*session_, plan::wanted_facts(unit, role),
+                             [&](const std::string& text) { session_->statement(text); });
+  facts.nodes = versions::any_nodes(*session_);
+  return plan::explain(unit, facts);
 }
 
 void Client::check_limits(const std::vector<parse::Unit>& units, const ApplyOptions& options) {

@@ -163,7 +163,8 @@ class Node::Impl : public std::enable_shared_from_this<Node::Impl> {
   bool go_on() {
     const auto sent = Clock::now();
     try {
-      syncer_->restart(node_);
+      // Less than before: another server took over, without the last of the changes.
+      if (syncer_->restart(node_) < version()) return false;
     } catch (const Error& error) {
       if (error.sqlstate() != versions::kFenced) throw;
       return false;
@@ -265,7 +266,9 @@ class Node::Impl : public std::enable_shared_from_this<Node::Impl> {
       const std::lock_guard lock(mutex_);
       lease_end_ = sent + options_.lease;
       if (global == version_) return;
+      if (global > version_) lease_end_ = sent + options_.lease;
     }
+    if (global < version()) return join_anew("the database has gone back to an earlier version");
     catch_up(false);  // Its notification was lost.
   }
 

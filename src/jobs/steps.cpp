@@ -14,6 +14,9 @@ Json json_of(const plan::Step& step) {
   Json locks = Json::array();
   for (const auto& lock : step.locks)
     locks.push_back({{"object", lock.object}, {"mode", to_string(lock.mode)}});
+  Json hides = Json::array();
+  for (const auto& one : step.hides)
+    hides.push_back({{"relation", std::stoll(one.relation)}, {"column", one.column}});
   return {{"kind", to_string(step.kind)},
           {"statements", step.statements},
           {"undo", step.undo},
@@ -25,6 +28,8 @@ Json json_of(const plan::Step& step) {
           {"cut_over", step.cut_over},
           {"digests", step.digests},
           {"no_return", step.no_return},
+          {"late", step.late},
+          {"hides", std::move(hides)},
           {"failures", step.failures},
           {"schema_state", step.schema_state},
           {"says", step.says},
@@ -47,6 +52,7 @@ plan::Step step_of(const Json& json) {
   step.cut_over = json.value("cut_over", false);
   step.failures = json.value("failures", std::vector<std::string>());
   step.no_return = json.value("no_return", false);
+  step.late = json.value("late", false);
   step.schema_state = json.at("schema_state").get<std::string>();
   step.says = json.at("says").get<std::string>();
   step.target = json.at("target").get<std::string>();

@@ -6,6 +6,7 @@
 
 #include "parse/rewrite.hpp"
 #include "plan/alter.hpp"
+#include "plan/announce.hpp"
 #include "plan/lock_rules.hpp"
 #include "plan/partitions.hpp"
 
@@ -123,7 +124,10 @@ bool may_be_online(const parse::Unit& unit) {
   });
 }
 
-std::optional<Plan> online(const parse::Unit& unit, const catalog::Facts& facts, std::string* why) {
+namespace {
+
+std::optional<Plan> in_steps(const parse::Unit& unit, const catalog::Facts& facts,
+                             std::string* why) {
   const auto as_written = [&](const std::string& reason) -> std::optional<Plan> {
     if (why != nullptr) *why = reason;
     return std::nullopt;
@@ -159,6 +163,13 @@ std::optional<Plan> online(const parse::Unit& unit, const catalog::Facts& facts,
   Alter steps(unit, *alter, *table, facts);
   auto plan = steps.plan();
   return plan ? plan : as_written(steps.why());
+}
+
+}  // namespace
+
+std::optional<Plan> online(const parse::Unit& unit, const catalog::Facts& facts, std::string* why) {
+  auto plan = in_steps(unit, facts, why);
+  return facts.nodes && destroys(unit) ? announced(unit, facts, std::move(plan)) : plan;
 }
 
 }  // namespace lockkeeper::plan

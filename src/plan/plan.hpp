@@ -54,6 +54,12 @@ const char* to_string(StepKind kind);
 /// The kind with that name. Throws Error.
 StepKind step_kind_from(const std::string& name);
 
+/// A column that nodes must leave, or a whole table (no column).
+struct Hidden {
+  std::string relation;  ///< oid
+  std::string column;
+};
+
 struct Step {
   StepKind kind = StepKind::transaction;
   std::vector<std::string> statements;
@@ -74,8 +80,10 @@ struct Step {
   bool quiet = false;          ///< backfill: triggers of the application must not fire
   /// cut_over: what belonged to each column that is replaced, when the plan was made.
   std::map<std::string, std::string> digests;
-  bool cut_over = false;   ///< makes the new shape public: waits, if that was asked for
-  bool no_return = false;  ///< once it is done, the job is only taken forward
+  bool cut_over = false;      ///< makes the new shape public: waits, if that was asked for
+  bool no_return = false;     ///< once it is done, the job is only taken forward
+  bool late = false;          ///< once it is done, a cancel comes too late
+  std::vector<Hidden> hides;  ///< what nodes must leave from then on
   std::vector<TableLock> locks;
 };
 

@@ -102,6 +102,10 @@ std::vector<Node> nodes(pg::Session& session) {
   return found;
 }
 
+bool any_nodes(pg::Session& session) {
+  return session.run(sql::versions_any_nodes).front().boolean("some");
+}
+
 std::vector<Buried> bury_nodes(pg::Session& session) {
   std::vector<Buried> buried;
   for (const auto row : session.run(sql::versions_bury))

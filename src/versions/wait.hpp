@@ -74,6 +74,8 @@ struct Node {
   std::vector<JobId> holds_up;
 };
 std::vector<Node> nodes(pg::Session& session);
+/// Are there any? For everybody who may use the queue.
+bool any_nodes(pg::Session& session);
 
 struct Buried {
   std::int64_t node = 0;

@@ -6,6 +6,7 @@
 #include "base/testpoint.hpp"
 #include "catalog/reader.hpp"
 #include "jobs/steer.hpp"
+#include "plan/announce.hpp"
 #include "plan/online.hpp"
 #include "plan/planner.hpp"
 #include "workers/executor.hpp"
@@ -13,24 +14,27 @@
 namespace lockkeeper::workers {
 namespace {
 
-bool may_have_steps(const jobs::Job& job, const std::string& pool) {
+bool may_have_steps(const jobs::Job& job, const std::string& pool, bool nodes) {
   return job.transactional && !job.opaque && !job.unparsed_run && job.statements.size() == 1 &&
-         (job.outside_started || pool == jobs::kReorg);
+         (job.outside_started || pool == jobs::kReorg || nodes);
 }
 
 }  // namespace
 
 std::optional<plan::Plan> Executor::online_plan(const jobs::Job& job) {
   const auto unit = parse::parse_one(job.statements.front());
-  if (!plan::may_be_online(unit)) return std::nullopt;
+  const bool nodes = plan::destroys(unit) && versions::any_nodes(session_);
+  if (!plan::may_be_online(unit) && !nodes) return std::nullopt;
   JobSession dressed(session_, own_, job, settings_.lock_timeout);
   const pg::Transaction tx(session_, dressed.begin_text());
-  return plan::online(unit, catalog::read(session_, plan::wanted_facts(unit, job.role),
-                                          [&](const std::string& text) { dressed.run(text); }));
+  auto facts = catalog::read(session_, plan::wanted_facts(unit, job.role),
+                             [&](const std::string& text) { dressed.run(text); });
+  facts.nodes = nodes;
+  return plan::online(unit, facts);
 }
 
 std::vector<jobs::StoredStep> Executor::steps_of(const jobs::Job& job) {
-  if (!may_have_steps(job, identity_.pool)) return {};
+  if (!may_have_steps(job, identity_.pool, hooks_.nodes())) return {};
   auto stored = jobs::steps(session_, job.claim.job);
   if (!stored.empty()) return stored;
   const auto plan = online_plan(job);
@@ -173,8 +177,10 @@ bool Executor::undo(const jobs::Job& job, const Report& reason) {
   auto steps = jobs::steps(session_, job.claim.job);
   if (steps.empty()) return true;
   // Behind the cut-over there is no way back, only forward.
-  if (std::any_of(steps.begin(), steps.end(),
-                  [](const auto& step) { return step.step.no_return && step.state == "done"; })) {
+  const bool cancel = reason.sqlstate == "57014";
+  if (std::any_of(steps.begin(), steps.end(), [&](const auto& step) {
+        return (step.step.no_return || (step.step.late && cancel)) && step.state == "done";
+      })) {
     jobs::go_on(session_, job.claim);
     run_steps(job, steps);
     return false;

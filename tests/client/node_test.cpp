@@ -87,11 +87,11 @@ TEST_F(Node, keeps_a_cache_right_while_tables_change) {
   EXPECT_EQ(cache.columns(), "a");
   start_workers();
   EXPECT_EQ(
-      ends_of(apply("ALTER TABLE u ADD b int; ALTER TABLE t ADD b int; ALTER TABLE t DROP a")),
+      ends_of(apply("ALTER TABLE u ADD b int; ALTER TABLE t ADD b int; ALTER TABLE t RENAME a TO c")),
       (std::vector<std::string>(3, "synced")));
   // Whoever hears that a job has ended finds each node on its version.
   EXPECT_EQ(node.version(), 3);
-  EXPECT_EQ(cache.columns(), "b");
+  EXPECT_EQ(cache.columns(), "c,b");
   EXPECT_EQ(cache.said(), "load, change 2, change 3");
   EXPECT_EQ(value("SELECT version FROM lockkeeper.ddl_node"), "3");
 }
@@ -171,6 +171,17 @@ TEST_F(Node, loads_everything_anew_when_what_changed_is_forgotten_or_could_not_b
   cache.fails = true;
   change_silently();
   ASSERT_TRUE(cache.will_have_said("load, lost, load, lost, load"));
+}
+
+TEST_F(Node, loads_everything_anew_when_another_server_knows_less) {
+  Cache cache(dsn(), milliseconds(1500));
+  const client::Node node(dsn(), cache.options);
+  ASSERT_TRUE(cache.will_have_said("load"));
+  change_silently();
+  ASSERT_TRUE(cache.will_have_said("load, change 1"));
+  execute("UPDATE lockkeeper.ddl_schema_version SET version = 0; DELETE FROM lockkeeper.ddl_schema_diff");
+  ASSERT_TRUE(cache.will_have_said("load, change 1, lost, load"));
+  EXPECT_TRUE(eventually([&] { return node.version() == 0; }));
 }
 
 TEST_F(Node, refuses_pins_while_its_cache_is_not_to_be_trusted) {

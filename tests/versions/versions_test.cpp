@@ -86,7 +86,7 @@ TEST_F(Versions, promise_4_a_node_is_told_of_every_change_in_order) {
   as_owner("CREATE TABLE t (a int); CREATE TABLE u (a int)");
   ManualNode node(dsn());
   start_workers();
-  const auto jobs = apply("ALTER TABLE t ADD b int; ALTER TABLE u ADD b int; DROP TABLE u");
+  const auto jobs = apply("ALTER TABLE t ADD b int; ALTER TABLE u ADD b int; ALTER TABLE u ADD c int");
   for (int last = 0; last < 3;) {
     ASSERT_TRUE(node.session.wait_for_notification(seconds(60)));
     node.session.take_notifications();
@@ -427,6 +427,106 @@ TEST_F(Versions, without_the_lock_a_silent_node_is_waited_for_two_leases) {
                   "lead(made_at) OVER (ORDER BY version) AS later FROM lockkeeper.ddl_schema_diff) "
                   "AS d WHERE later IS NOT NULL"),
             "true");
+}
+
+// What goes, goes in public.
+
+TEST_F(Versions, a_column_is_announced_before_it_is_dropped) {
+  as_owner("CREATE TABLE t (a int, b int NOT NULL); CREATE TABLE u (a int)");
+  ManualNode node(dsn());
+  start_workers();
+  const auto columns = [&] {
+    return value(
+        "SELECT string_agg(name || CASE WHEN readable THEN ' r' ELSE ' -' END || CASE WHEN "
+        "writable THEN 'w' ELSE '-' END, ', ') FROM lockkeeper.columns_of('public.t')");
+  };
+  EXPECT_EQ(columns(), "a rw, b rw");
+  const auto job = submit("ALTER TABLE t DROP COLUMN b");
+  await_wait("node api-1");
+  EXPECT_EQ(columns(), "a rw, b -w");
+  EXPECT_THROW(as_owner("INSERT INTO t (a) VALUES (1)"), Error);
+  node.follow();
+  await("SELECT schema_state FROM lockkeeper.ddl_job", "delete only");
+  EXPECT_EQ(columns(), "a rw, b --");
+  as_owner("INSERT INTO t (a) VALUES (1)");
+  await_wait("node api-1");
+  node.follow();
+  await_state(job, "done");
+  EXPECT_EQ(columns(), "a rw");
+  node.follow();
+  EXPECT_EQ(end_of(job), "synced");
+  EXPECT_EQ(value("SELECT string_agg(state_from || ' > ' || state_to, ', ' ORDER BY version) FROM "
+                  "lockkeeper.ddl_schema_diff"),
+            "public > write only, write only > delete only, delete only > none");
+}
+
+TEST_F(Versions, without_nodes_nothing_is_announced) {
+  as_owner("CREATE TABLE t (a int, b int NOT NULL)");
+  start_workers();
+  EXPECT_EQ(end_of(submit("ALTER TABLE t DROP COLUMN b")), "synced");
+  EXPECT_EQ(end_of(submit("DROP TABLE t")), "synced");
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_schema_diff"), "2");
+}
+
+TEST_F(Versions, promise_7_the_drop_of_a_column_is_cancelled_whole_or_not_at_all) {
+  as_owner("CREATE TABLE t (a int, b int NOT NULL)");
+  ManualNode node(dsn());
+  start_workers();
+  const auto early = submit("ALTER TABLE t DROP COLUMN b");
+  await_wait("node api-1");
+  run_command({"cancel", early.str(), "--dsn", dsn().conninfo()});
+  await("SELECT schema_state FROM lockkeeper.ddl_job", "public");
+  node.follow();
+  EXPECT_EQ(end_of(early), "rollback done");
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.hidden"), "0");
+  // From "delete only" on rows are written without it.
+  const auto late = submit("ALTER TABLE t DROP COLUMN b");
+  await_wait("node api-1");
+  node.follow();
+  await("SELECT schema_state FROM lockkeeper.ddl_job", "delete only");
+  await_wait("node api-1");
+  as_owner("INSERT INTO t (a) VALUES (1)");
+  run_command({"cancel", late.str(), "--dsn", dsn().conninfo()});
+  node.follow();
+  await_state(late, "done");
+  node.follow();
+  EXPECT_EQ(end_of(late), "synced");
+  EXPECT_EQ(value("SELECT count(*) FROM information_schema.columns WHERE table_name = 't'"), "1");
+}
+
+TEST_F(Versions, promise_7_a_column_that_cannot_be_dropped_is_as_it_was) {
+  as_owner("CREATE TABLE t (a int, b int NOT NULL); CREATE VIEW v AS SELECT b FROM t");
+  const auto before = shape();
+  ManualNode node(dsn());
+  start_workers();
+  const auto job = submit("ALTER TABLE t DROP COLUMN b");
+  for (const char* versions : {"1", "2", "3", "4"}) {
+    await("SELECT count(*) FROM lockkeeper.ddl_schema_diff", versions);
+    node.follow();
+  }
+  EXPECT_EQ(end_of(job), "rollback done");
+  EXPECT_EQ(error_of(job), "2BP01");
+  EXPECT_EQ(shape(), before);
+}
+
+TEST_F(Versions, a_table_is_announced_before_it_is_dropped) {
+  as_owner("CREATE TABLE t (a int); CREATE TABLE \"U u\" (a int)");
+  ManualNode node(dsn());
+  start_workers();
+  const auto job = submit("DROP TABLE t, \"U u\"");
+  await_wait("node api-1");
+  EXPECT_EQ(value("SELECT string_agg(relation::text, ', ' ORDER BY relation::text) FROM "
+                  "lockkeeper.hidden"),
+            "\"U u\", t");
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.columns_of('public.t')"), "0");
+  EXPECT_EQ(value("SELECT to_regclass('t') IS NOT NULL"), "true");
+  node.follow();
+  await_state(job, "done");
+  node.follow();
+  EXPECT_EQ(end_of(job), "synced");
+  EXPECT_EQ(affected(job),
+            "relation:public.\"U u\" relation:public.\"U u\" same, relation:public.t "
+            "relation:public.t same, relation:public.\"U u\" -, relation:public.t -");
 }
 
 // Life and death of nodes.

@@ -1,0 +1,2 @@
+-- One row: are there nodes? Locks nothing. Caller: versions/wait.
+SELECT lockkeeper.has_nodes() AS some;
