@@ -15,7 +15,8 @@ as_root() {
 needed_packages() {
   echo g++ cmake ninja-build ccache pkg-config python3 git libpqxx-dev libpq-dev libspdlog-dev libfmt-dev \
     prometheus-cpp-dev libgtest-dev libgmock-dev libpg-query-dev libprotobuf-c-dev libcli11-dev nlohmann-json3-dev \
-    libbenchmark-dev postgresql postgresql-client postgresql-contrib util-linux
+    libbenchmark-dev postgresql postgresql-client postgresql-contrib util-linux \
+    spin python3-psycopg
   # libboost-dev conflicts with the dev package of another Boost that is there already.
   compgen -G '/usr/include/boost/asio.hpp' >/dev/null || echo libboost-dev
 }

@@ -304,9 +304,11 @@ class Node::Impl : public std::enable_shared_from_this<Node::Impl> {
 
   void again(const std::string& why) {
     const auto delay = backoff_.after(++failures_, random_unit());
-    log::info(
-        "node connects again",
-        {{"node", options_.name}, {"reason", why}, {"delay_ms", std::to_string(delay.count())}});
+    // on_lost has told the application already.
+    log::write(log::Level::debug, "node connects again",
+               {{"node", options_.name},
+                {"reason", why},
+                {"delay_ms", std::to_string(delay.count())}});
     connect_timer_.expires_after(delay);
     connect_timer_.async_wait([weak = weak_from_this()](const auto& failed) {
       const auto self = weak.lock();

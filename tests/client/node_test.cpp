@@ -86,9 +86,9 @@ TEST_F(Node, keeps_a_cache_right_while_tables_change) {
   ASSERT_TRUE(cache.will_have_said("load"));
   EXPECT_EQ(cache.columns(), "a");
   start_workers();
-  EXPECT_EQ(
-      ends_of(apply("ALTER TABLE u ADD b int; ALTER TABLE t ADD b int; ALTER TABLE t RENAME a TO c")),
-      (std::vector<std::string>(3, "synced")));
+  EXPECT_EQ(ends_of(apply(
+                "ALTER TABLE u ADD b int; ALTER TABLE t ADD b int; ALTER TABLE t RENAME a TO c")),
+            (std::vector<std::string>(3, "synced")));
   // Whoever hears that a job has ended finds each node on its version.
   EXPECT_EQ(node.version(), 3);
   EXPECT_EQ(cache.columns(), "c,b");
@@ -179,7 +179,9 @@ TEST_F(Node, loads_everything_anew_when_another_server_knows_less) {
   ASSERT_TRUE(cache.will_have_said("load"));
   change_silently();
   ASSERT_TRUE(cache.will_have_said("load, change 1"));
-  execute("UPDATE lockkeeper.ddl_schema_version SET version = 0; DELETE FROM lockkeeper.ddl_schema_diff");
+  execute(
+      "UPDATE lockkeeper.ddl_schema_version SET version = 0; DELETE FROM "
+      "lockkeeper.ddl_schema_diff");
   ASSERT_TRUE(cache.will_have_said("load, change 1, lost, load"));
   EXPECT_TRUE(eventually([&] { return node.version() == 0; }));
 }

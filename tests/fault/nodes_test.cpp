@@ -210,6 +210,12 @@ TEST_F(Nodes, promise_5_no_live_node_is_more_than_one_version_behind) {
   const auto jobs = run_jobs();
   stop_all();
   const auto found = check();
+  std::cout << found.uses << " transactions of " << kNodes << " nodes, "
+            << value("SELECT max(version) FROM lockkeeper.ddl_schema_diff") << " versions; "
+            << value(
+                   "SELECT string_agg(n, ', ' ORDER BY n) FROM (SELECT count(*) || ' ' || action "
+                   "|| ' ' || state AS n FROM lockkeeper.ddl_history GROUP BY action, state) AS h")
+            << std::endl;
   EXPECT_GT(found.uses, jobs_);
   EXPECT_TRUE(found.late.empty()) << found.late.size() << ": " << found.late.front();
   EXPECT_TRUE(found.failed.empty()) << found.failed.size() << ": " << found.failed.front();

@@ -13,6 +13,8 @@ export PKG_CONFIG_PATH
 flags=$(pkg-config --cflags --libs lockkeeper)
 # shellcheck disable=SC2086
 g++ "$2/tests/package/program/main.cpp" -o "$work/by-pkg-config" $flags
+# shellcheck disable=SC2086
+g++ "$2/docs/examples/column_cache.cpp" -o "$work/example" $flags
 mkfifo "$work/dsn"
 "$work/prefix/bin/lockkeeper" dev --no-metrics --log-level error >"$work/dsn" 2>"$work/dev.log" &
 dev=$!

@@ -1,63 +1,14 @@
 // Schema versions, the syncer of a node, and the waits of jobs for nodes and older transactions
 // (promises 4, 5, 10, 11).
+#include "versions/versions.hpp"
+
 #include <csignal>
+#include <thread>
 
 #include "base/testpoint.hpp"
-#include "steps/online.hpp"
-#include "support/testbed.hpp"
-#include "versions/syncer.hpp"
-#include "versions/wait.hpp"
 
 namespace lockkeeper::test {
 namespace {
-
-using std::chrono::milliseconds;
-using std::chrono::seconds;
-
-constexpr const char* kTwoSteps = "ALTER TABLE big ADD CONSTRAINT k CHECK (a > 0)";
-
-// A node that does only what it is told to.
-class ManualNode {
- public:
-  explicit ManualNode(const pg::Dsn& dsn, const std::string& name = "api-1",
-                      milliseconds lease = seconds(600))
-      : session(dsn, name), syncer(session), version(syncer.init(name, lease)) {
-    follow();
-  }
-
-  // Loads what is new; gives what is then to be acknowledged.
-  std::vector<versions::Pending> load() {
-    for (const auto& diff : syncer.changes_since(version)) version = diff.version;
-    return syncer.update_self_version(version);
-  }
-  void follow() { syncer.acknowledge(load()); }
-
-  pg::Session session;
-  versions::Syncer syncer;
-  std::int64_t version = 0;
-};
-
-class Versions : public Online {
- protected:
-  void await_state(JobId job, const std::string& state) {
-    await("SELECT state FROM lockkeeper.ddl_job WHERE id = " + job.str(), state);
-  }
-  // It has given up to wait in its worker.
-  void await_wait(const std::string& what) {
-    await("SELECT error->>'message' LIKE 'waits for " + what + "%' FROM lockkeeper.ddl_job",
-          "true");
-  }
-  std::string steps_done() {
-    return value("SELECT count(*) FROM lockkeeper.ddl_step WHERE state = 'done'");
-  }
-  std::string affected(JobId job) {
-    return value(
-        "SELECT string_agg(concat_ws(' ', coalesce(a->>'old', '-'), coalesce(a->>'new', '-'), "
-        "CASE WHEN a->>'old_oid' = a->>'new_oid' THEN 'same' END), ', ' ORDER BY version, a) FROM "
-        "lockkeeper.ddl_schema_diff, jsonb_array_elements(affected) AS a WHERE job_id = " +
-        job.str());
-  }
-};
 
 TEST_F(Versions, a_diff_names_each_object_before_and_after) {
   start_workers(1);
@@ -86,7 +37,8 @@ TEST_F(Versions, promise_4_a_node_is_told_of_every_change_in_order) {
   as_owner("CREATE TABLE t (a int); CREATE TABLE u (a int)");
   ManualNode node(dsn());
   start_workers();
-  const auto jobs = apply("ALTER TABLE t ADD b int; ALTER TABLE u ADD b int; ALTER TABLE u ADD c int");
+  const auto jobs =
+      apply("ALTER TABLE t ADD b int; ALTER TABLE u ADD b int; ALTER TABLE u ADD c int");
   for (int last = 0; last < 3;) {
     ASSERT_TRUE(node.session.wait_for_notification(seconds(60)));
     node.session.take_notifications();
@@ -427,213 +379,6 @@ TEST_F(Versions, without_the_lock_a_silent_node_is_waited_for_two_leases) {
                   "lead(made_at) OVER (ORDER BY version) AS later FROM lockkeeper.ddl_schema_diff) "
                   "AS d WHERE later IS NOT NULL"),
             "true");
-}
-
-// What goes, goes in public.
-
-TEST_F(Versions, a_column_is_announced_before_it_is_dropped) {
-  as_owner("CREATE TABLE t (a int, b int NOT NULL); CREATE TABLE u (a int)");
-  ManualNode node(dsn());
-  start_workers();
-  const auto columns = [&] {
-    return value(
-        "SELECT string_agg(name || CASE WHEN readable THEN ' r' ELSE ' -' END || CASE WHEN "
-        "writable THEN 'w' ELSE '-' END, ', ') FROM lockkeeper.columns_of('public.t')");
-  };
-  EXPECT_EQ(columns(), "a rw, b rw");
-  const auto job = submit("ALTER TABLE t DROP COLUMN b");
-  await_wait("node api-1");
-  EXPECT_EQ(columns(), "a rw, b -w");
-  EXPECT_THROW(as_owner("INSERT INTO t (a) VALUES (1)"), Error);
-  node.follow();
-  await("SELECT schema_state FROM lockkeeper.ddl_job", "delete only");
-  EXPECT_EQ(columns(), "a rw, b --");
-  as_owner("INSERT INTO t (a) VALUES (1)");
-  await_wait("node api-1");
-  node.follow();
-  await_state(job, "done");
-  EXPECT_EQ(columns(), "a rw");
-  node.follow();
-  EXPECT_EQ(end_of(job), "synced");
-  EXPECT_EQ(value("SELECT string_agg(state_from || ' > ' || state_to, ', ' ORDER BY version) FROM "
-                  "lockkeeper.ddl_schema_diff"),
-            "public > write only, write only > delete only, delete only > none");
-}
-
-TEST_F(Versions, without_nodes_nothing_is_announced) {
-  as_owner("CREATE TABLE t (a int, b int NOT NULL)");
-  start_workers();
-  EXPECT_EQ(end_of(submit("ALTER TABLE t DROP COLUMN b")), "synced");
-  EXPECT_EQ(end_of(submit("DROP TABLE t")), "synced");
-  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_schema_diff"), "2");
-}
-
-TEST_F(Versions, promise_7_the_drop_of_a_column_is_cancelled_whole_or_not_at_all) {
-  as_owner("CREATE TABLE t (a int, b int NOT NULL)");
-  ManualNode node(dsn());
-  start_workers();
-  const auto early = submit("ALTER TABLE t DROP COLUMN b");
-  await_wait("node api-1");
-  run_command({"cancel", early.str(), "--dsn", dsn().conninfo()});
-  await("SELECT schema_state FROM lockkeeper.ddl_job", "public");
-  node.follow();
-  EXPECT_EQ(end_of(early), "rollback done");
-  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.hidden"), "0");
-  // From "delete only" on rows are written without it.
-  const auto late = submit("ALTER TABLE t DROP COLUMN b");
-  await_wait("node api-1");
-  node.follow();
-  await("SELECT schema_state FROM lockkeeper.ddl_job", "delete only");
-  await_wait("node api-1");
-  as_owner("INSERT INTO t (a) VALUES (1)");
-  run_command({"cancel", late.str(), "--dsn", dsn().conninfo()});
-  node.follow();
-  await_state(late, "done");
-  node.follow();
-  EXPECT_EQ(end_of(late), "synced");
-  EXPECT_EQ(value("SELECT count(*) FROM information_schema.columns WHERE table_name = 't'"), "1");
-}
-
-TEST_F(Versions, promise_7_a_column_that_cannot_be_dropped_is_as_it_was) {
-  as_owner("CREATE TABLE t (a int, b int NOT NULL); CREATE VIEW v AS SELECT b FROM t");
-  const auto before = shape();
-  ManualNode node(dsn());
-  start_workers();
-  const auto job = submit("ALTER TABLE t DROP COLUMN b");
-  for (const char* versions : {"1", "2", "3", "4"}) {
-    await("SELECT count(*) FROM lockkeeper.ddl_schema_diff", versions);
-    node.follow();
-  }
-  EXPECT_EQ(end_of(job), "rollback done");
-  EXPECT_EQ(error_of(job), "2BP01");
-  EXPECT_EQ(shape(), before);
-}
-
-TEST_F(Versions, a_table_is_announced_before_it_is_dropped) {
-  as_owner("CREATE TABLE t (a int); CREATE TABLE \"U u\" (a int)");
-  ManualNode node(dsn());
-  start_workers();
-  const auto job = submit("DROP TABLE t, \"U u\"");
-  await_wait("node api-1");
-  EXPECT_EQ(value("SELECT string_agg(relation::text, ', ' ORDER BY relation::text) FROM "
-                  "lockkeeper.hidden"),
-            "\"U u\", t");
-  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.columns_of('public.t')"), "0");
-  EXPECT_EQ(value("SELECT to_regclass('t') IS NOT NULL"), "true");
-  node.follow();
-  await_state(job, "done");
-  node.follow();
-  EXPECT_EQ(end_of(job), "synced");
-  EXPECT_EQ(affected(job),
-            "relation:public.\"U u\" relation:public.\"U u\" same, relation:public.t "
-            "relation:public.t same, relation:public.\"U u\" -, relation:public.t -");
-}
-
-// Life and death of nodes.
-
-TEST_F(Versions, a_node_whose_lease_is_over_is_fenced_and_holds_nobody_up) {
-  as_owner("CREATE TABLE t (a int)");
-  ManualNode silent(dsn(), "silent", seconds(1));
-  start_workers();
-  const auto job = submit("ALTER TABLE t ADD b int");
-  EXPECT_EQ(end_of(job), "synced");
-  for (const auto& call : std::vector<std::function<void()>>{
-           [&] { silent.syncer.heartbeat(); }, [&] { silent.load(); },
-           [&] {
-             silent.syncer.acknowledge({{job, 1, {}}});
-           }}) {
-    try {
-      call();
-      ADD_FAILURE() << "it is not fenced";
-    } catch (const Error& error) {
-      EXPECT_EQ(error.sqlstate(), versions::kFenced);
-    }
-  }
-  EXPECT_FALSE(silent.session.broken());
-  EXPECT_EQ(silent.syncer.init("silent", seconds(60)), 1);
-}
-
-TEST_F(Versions, a_node_whose_connection_is_gone_has_a_moment_to_come_back) {
-  as_owner("CREATE TABLE t (a int); SELECT lockkeeper.set('node_grace_ms', '600000')");
-  auto node = std::make_unique<ManualNode>(dsn(), "api-1");
-  const auto id = node->syncer.node();
-  start_workers();
-  const auto job = submit("ALTER TABLE t ADD b int");
-  await_state(job, "done");
-  node.reset();
-  await("SELECT gone_since IS NOT NULL FROM lockkeeper.ddl_node", "true");
-  pg::Session session(dsn(), "again");
-  versions::Syncer syncer(session);
-  EXPECT_EQ(syncer.restart(id), 1);
-  EXPECT_EQ(value("SELECT gone_since FROM lockkeeper.ddl_node"), "");
-  EXPECT_EQ(state_of(job), "done");
-  syncer.acknowledge(syncer.update_self_version(1));
-  EXPECT_EQ(end_of(job), "synced");
-}
-
-TEST_F(Versions, a_node_that_does_not_come_back_is_not_waited_for) {
-  as_owner("CREATE TABLE t (a int)");
-  auto node = std::make_unique<ManualNode>(dsn(), "api-1");
-  const auto id = node->syncer.node();
-  start_workers();
-  const auto job = submit("ALTER TABLE t ADD b int");
-  await_state(job, "done");
-  node.reset();
-  EXPECT_EQ(end_of(job), "synced");
-  pg::Session session(dsn(), "too late");
-  EXPECT_THROW(versions::Syncer(session).restart(id), Error);
-}
-
-TEST_F(Versions, a_node_that_says_goodbye_is_not_waited_for) {
-  as_owner("CREATE TABLE t (a int)");
-  ManualNode node(dsn());
-  start_workers();
-  const auto job = submit("ALTER TABLE t ADD b int");
-  await_state(job, "done");
-  node.syncer.remove_self();
-  EXPECT_EQ(end_of(job), "synced");
-  EXPECT_EQ(value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = "
-                  "1280011887"),
-            "0");
-}
-
-TEST_F(Versions, a_node_that_is_too_far_behind_is_told_to_load_everything) {
-  as_owner("CREATE TABLE t (a int)");
-  ManualNode node(dsn());
-  start_workers();
-  for (const char* sql : {"ALTER TABLE t ADD b int", "ALTER TABLE t ADD c int"}) {
-    const auto job = submit(sql);
-    await_state(job, "done");
-    node.follow();
-    EXPECT_EQ(end_of(job), "synced");
-  }
-  as_owner(
-      "UPDATE lockkeeper.ddl_schema_diff SET made_at = now() - interval '8 days' WHERE version = 1;"
-      "SELECT lockkeeper.purge_diffs(100)");
-  EXPECT_EQ(node.syncer.changes_since(1).size(), 1U);
-  EXPECT_TRUE(node.syncer.changes_since(2).empty());
-  try {
-    node.syncer.changes_since(0);
-    ADD_FAILURE();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.sqlstate(), versions::kTooOld);
-  }
-}
-
-TEST_F(Versions, a_node_of_one_role_cannot_speak_for_one_of_another) {
-  as_owner("CREATE TABLE t (a int)");
-  execute("CREATE ROLE node_user LOGIN");
-  as_owner("SELECT lockkeeper.grant_use('node_user')");
-  ManualNode node(dsn());
-  pg::Session other(dsn("node_user"), "other");
-  versions::Syncer syncer(other);
-  EXPECT_THROW(syncer.restart(node.syncer.node()), Error);
-  EXPECT_THROW(other.script("SELECT * FROM lockkeeper.ddl_node"), Error);
-  // And yet it can be one itself, and see who holds up what.
-  EXPECT_EQ(syncer.init("mine", seconds(60)), 0);
-  EXPECT_TRUE(versions::blockers(other, std::nullopt).empty());
-  other.script("SELECT lockkeeper.remove_node(" + std::to_string(syncer.node()) + ")");
-  execute("DROP OWNED BY node_user; DROP ROLE node_user");
 }
 
 }  // namespace
