@@ -237,12 +237,19 @@ $$;
 -- the grace. From then on they are fenced: a node that says it lives holds its row's lock, so it was there first or
 -- it is too late.
 CREATE FUNCTION lockkeeper.bury_nodes() RETURNS TABLE (id bigint, name text, why text)
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
     grace interval := lockkeeper.setting('node_grace_ms')::integer * interval '1 millisecond';
 BEGIN
+    -- pg_locks is read once, whatever the number of nodes.
+    WITH held AS MATERIALIZED (
+        SELECT k.objid::bigint AS node, k.pid FROM pg_locks AS k
+         WHERE k.locktype = 'advisory' AND k.classid = 1280011887 AND k.objsubid = 2 AND k.granted
+           AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
     UPDATE lockkeeper.ddl_node AS n SET gone_since = clock_timestamp()
-     WHERE n.bound AND n.gone_since IS NULL AND NOT lockkeeper.is_connected(n);
+     WHERE n.bound AND n.gone_since IS NULL
+       AND NOT EXISTS (SELECT FROM held AS h WHERE h.node = n.id AND h.pid = n.pid);
     RETURN QUERY DELETE FROM lockkeeper.ddl_node AS n
      WHERE n.lease_until < clock_timestamp() OR n.gone_since < clock_timestamp() - grace
     RETURNING n.id, n.name, CASE WHEN n.lease_until < clock_timestamp() THEN 'its lease is over'
@@ -299,19 +306,28 @@ GRANT SELECT ON lockkeeper.ddl_mdl_view TO PUBLIC;
 -- Is the wait of a job over? Then its row is gone. For who has the claim of the job. The first call after the step's
 -- commit looks which transactions there are; what begins later uses the new version already.
 CREATE FUNCTION lockkeeper.is_synced(the_job bigint) RETURNS boolean
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
     info lockkeeper.ddl_mdl_info;
+    nodes boolean := EXISTS (SELECT FROM lockkeeper.ddl_node);
+    looks boolean;
 BEGIN
     SELECT * INTO info FROM lockkeeper.ddl_mdl_info WHERE job_id = the_job FOR UPDATE;
     IF NOT FOUND THEN RETURN true; END IF;
-    IF info.transactions IS NULL AND info.mode = 'on' AND NOT info.final THEN
-        UPDATE lockkeeper.ddl_mdl_info SET looked_on = pg_postmaster_start_time(),
-               transactions = ARRAY(SELECT h.transaction FROM lockkeeper.holders_of(info) AS h)
-         WHERE job_id = the_job;
+    looks := info.transactions IS NULL AND info.mode = 'on' AND NOT info.final;
+    IF looks THEN
+        info.transactions := ARRAY(SELECT h.transaction FROM lockkeeper.holders_of(info) AS h);
     END IF;
-    IF EXISTS (SELECT FROM lockkeeper.ddl_node) THEN PERFORM lockkeeper.bury_nodes(); END IF;
-    IF EXISTS (SELECT FROM lockkeeper.ddl_mdl_view AS v WHERE v.job_id = the_job) THEN RETURN false; END IF;
+    IF nodes OR info.transactions <> '{}' THEN
+        IF looks THEN
+            UPDATE lockkeeper.ddl_mdl_info SET looked_on = pg_postmaster_start_time(),
+                   transactions = info.transactions WHERE job_id = the_job;
+        END IF;
+        -- Who is quick to answer is not asked whether it lives.
+        IF nodes AND info.since < clock_timestamp() - interval '50 ms' THEN PERFORM lockkeeper.bury_nodes(); END IF;
+        IF EXISTS (SELECT FROM lockkeeper.ddl_mdl_view AS v WHERE v.job_id = the_job) THEN RETURN false; END IF;
+    END IF;
     DELETE FROM lockkeeper.ddl_mdl_info WHERE job_id = the_job;
     DELETE FROM lockkeeper.ddl_node_ack WHERE job_id = the_job;
     RETURN true;
@@ -352,7 +368,8 @@ END $$;
 -- The node lives: for one lease more, from now on in this session. Gives the version of the database, so that a node
 -- that missed a notification learns of it. LK010: it is fenced.
 CREATE FUNCTION lockkeeper.heartbeat_node(node bigint) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
     acting name := lockkeeper.acting_role();
     grace interval := lockkeeper.setting('node_grace_ms')::integer * interval '1 millisecond';
@@ -375,10 +392,12 @@ BEGIN
 END $$;
 
 -- The node has loaded all up to `loaded`. Gives the waits of jobs that it may acknowledge now, unless a transaction
--- of its own still uses an older version of one of the objects. LK010: it is fenced.
-CREATE FUNCTION lockkeeper.sync_node(node bigint, loaded bigint)
+-- of its own still uses an older version of one of the objects; is_free: none does, they are acknowledged at once.
+-- LK010: it is fenced.
+CREATE FUNCTION lockkeeper.sync_node(node bigint, loaded bigint, is_free boolean DEFAULT false)
 RETURNS TABLE (job_id bigint, version bigint, objects text[])
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
     acting name := lockkeeper.acting_role();
     known_from bigint;
@@ -396,7 +415,12 @@ BEGIN
      WHERE m.version <= loaded AND m.version > known_from AND m.mode <> 'off'
        AND NOT EXISTS (SELECT FROM lockkeeper.ddl_node_ack AS a
                         WHERE a.job_id = m.job_id AND a.node_id = node AND a.version >= m.version)
-     ORDER BY m.version;
+     ORDER BY m.version LIMIT CASE WHEN is_free THEN 0 END;
+    IF is_free THEN
+        PERFORM lockkeeper.acknowledge(node, array_agg(m.job_id), array_agg(m.version))
+           FROM lockkeeper.ddl_mdl_info AS m
+          WHERE m.version <= loaded AND m.version > known_from AND m.mode <> 'off' HAVING count(*) > 0;
+    END IF;
     -- It knew nothing older: who waited for it to load need not wait any more.
     IF known_from = loaded AND EXISTS (SELECT FROM lockkeeper.ddl_mdl_info) THEN
         PERFORM pg_notify('lockkeeper_ack', '');
@@ -405,7 +429,8 @@ END $$;
 
 -- The node and all its transactions have left what was before these versions of these jobs. LK010: it is fenced.
 CREATE FUNCTION lockkeeper.acknowledge(node bigint, jobs bigint[], versions bigint[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
     acting name := lockkeeper.acting_role();
     moved bigint[];
@@ -418,13 +443,13 @@ BEGIN
     SELECT m.job_id, node, max(t.version) FROM unnest(jobs, versions) AS t(job_id, version)
       JOIN lockkeeper.ddl_mdl_info AS m ON m.job_id = t.job_id GROUP BY m.job_id ORDER BY m.job_id
     ON CONFLICT (job_id, node_id) DO UPDATE SET version = greatest(a.version, excluded.version);
-    -- Of several last ones each says it: none sees the others' rows.
+    -- Of several last ones each says it, because none sees the others' rows. Only they: a notification wakes every
+    -- session of the database that listens to anything.
     moved := ARRAY(SELECT m.job_id FROM lockkeeper.ddl_mdl_info AS m
-                    WHERE m.job_id = ANY (jobs) AND (SELECT count(*) FROM (
-                          SELECT FROM lockkeeper.ddl_node AS n
-                           WHERE n.first_version < m.version AND NOT EXISTS (
-                                 SELECT FROM lockkeeper.ddl_node_ack AS a WHERE a.job_id = m.job_id
-                                    AND a.node_id = n.id AND a.version >= m.version) LIMIT 9) AS lacking) < 9);
+                    WHERE m.job_id = ANY (jobs)
+                      AND (SELECT count(*) FROM lockkeeper.ddl_node AS n WHERE n.first_version < m.version)
+                        - (SELECT count(*) FROM lockkeeper.ddl_node_ack AS a
+                            WHERE a.job_id = m.job_id AND a.version >= m.version) < 3);
     IF moved = '{}' THEN RETURN; END IF;
     PERFORM pg_notify('lockkeeper_ack', '');
     -- One that waits in the queue is looked at again now.
@@ -471,7 +496,8 @@ END $$;
 -- What changed after version `since`, in order, without a gap. LK011: it is too long ago, load everything.
 CREATE FUNCTION lockkeeper.changes_since(since bigint)
 RETURNS TABLE (version bigint, job_id bigint, action text, state_from text, state_to text, objects text[], affected jsonb)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 BEGIN
     IF since < (SELECT v.version FROM lockkeeper.ddl_schema_version AS v)
        AND NOT EXISTS (SELECT FROM lockkeeper.ddl_schema_diff AS d WHERE d.version = since + 1) THEN

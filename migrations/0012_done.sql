@@ -475,7 +475,7 @@ BEGIN
         'lockkeeper.dependency_id(bigint), lockkeeper.may_read(name), lockkeeper.holders_of(lockkeeper.ddl_mdl_info), '
         'lockkeeper.held_up(bigint), '
         'lockkeeper.register_node(text, interval, boolean), lockkeeper.heartbeat_node(bigint), '
-        'lockkeeper.sync_node(bigint, bigint), lockkeeper.acknowledge(bigint, bigint[], bigint[]), '
+        'lockkeeper.sync_node(bigint, bigint, boolean), lockkeeper.acknowledge(bigint, bigint[], bigint[]), '
         'lockkeeper.remove_node(bigint), lockkeeper.schema_version(), lockkeeper.changes_since(bigint), '
         'lockkeeper.pin(regclass), lockkeeper.has_nodes(), lockkeeper.columns_of(text) TO %I', to_role);
 END $$;

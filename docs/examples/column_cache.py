@@ -23,6 +23,8 @@ def live(dsn, table):
     with psycopg.connect(dsn, autocommit=True) as connection:
         heard = []
         connection.add_notify_handler(heard.append)
+        # What a crash of the server undoes of it is said again.
+        connection.execute("SET synchronous_commit = off")
         connection.execute("LISTEN lockkeeper_version")
         (node,) = connection.execute("SELECT lockkeeper.register_node('column_cache.py')").fetchone()
         (version,) = connection.execute("SELECT lockkeeper.schema_version()").fetchone()

@@ -144,7 +144,9 @@ class Node::Impl : public std::enable_shared_from_this<Node::Impl> {
     if (closed_) return;
     try {
       session_ = std::make_unique<pg::Session>(dsn_, "lockkeeper node " + options_.name);
-      session_->script("SET statement_timeout = " + std::to_string(options_.lease.count() / 3));
+      // What a crash of the server undoes of it, the node says again when it is back.
+      session_->script("SET synchronous_commit = off; SET statement_timeout = " +
+                       std::to_string(options_.lease.count() / 3));
       syncer_ = std::make_unique<versions::Syncer>(*session_);
       socket_.emplace(loop_, ::dup(session_->socket()));
     } catch (const std::exception& error) {
@@ -216,7 +218,7 @@ class Node::Impl : public std::enable_shared_from_this<Node::Impl> {
         version_ = diffs->back().version;
       }
       anyway = false;
-      pending_ = syncer_->update_self_version(version());
+      pending_ = syncer_->update_self_version(version(), is_free());
       acknowledge();
     }
   }
@@ -228,6 +230,13 @@ class Node::Impl : public std::enable_shared_from_this<Node::Impl> {
       if (error.sqlstate() != versions::kTooOld) throw;
       return std::nullopt;
     }
+  }
+
+  // No transaction uses an older version than that of the cache; none will any more.
+  bool is_free() const {
+    const std::lock_guard lock(mutex_);
+    return std::all_of(pins_.begin(), pins_.end(),
+                       [this](const Pinned& pin) { return pin.version >= version_; });
   }
 
   // What no pinned transaction keeps from it.
@@ -246,7 +255,7 @@ class Node::Impl : public std::enable_shared_from_this<Node::Impl> {
       pending_.erase(pending_.begin(), first_held);
       held_back_ = !pending_.empty();
     }
-    syncer_->acknowledge(free);
+    syncer_->acknowledge(free);  // Of nothing: it does nothing.
   }
 
   void beat_later() {
@@ -305,10 +314,9 @@ class Node::Impl : public std::enable_shared_from_this<Node::Impl> {
   void again(const std::string& why) {
     const auto delay = backoff_.after(++failures_, random_unit());
     // on_lost has told the application already.
-    log::write(log::Level::debug, "node connects again",
-               {{"node", options_.name},
-                {"reason", why},
-                {"delay_ms", std::to_string(delay.count())}});
+    log::write(
+        log::Level::debug, "node connects again",
+        {{"node", options_.name}, {"reason", why}, {"delay_ms", std::to_string(delay.count())}});
     connect_timer_.expires_after(delay);
     connect_timer_.async_wait([weak = weak_from_this()](const auto& failed) {
       const auto self = weak.lock();

@@ -60,9 +60,9 @@ std::int64_t Syncer::heartbeat() {
   return session_.run(sql::versions_heartbeat, pg::Params::of(node_)).front().integer("version");
 }
 
-std::vector<Pending> Syncer::update_self_version(std::int64_t version) {
+std::vector<Pending> Syncer::update_self_version(std::int64_t version, bool is_free) {
   std::vector<Pending> waits;
-  for (const auto row : session_.run(sql::versions_sync, pg::Params::of(node_, version)))
+  for (const auto row : session_.run(sql::versions_sync, pg::Params::of(node_, version, is_free)))
     waits.push_back({JobId{row.integer("job_id")}, row.integer("version"),
                      nlohmann::json::parse(row.text("objects")).get<std::vector<std::string>>()});
   return waits;

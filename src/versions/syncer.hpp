@@ -72,8 +72,9 @@ class Syncer {
   /// Lives for one lease more. Gives the version of the database. Throws Error (kFenced).
   std::int64_t heartbeat();
   /// The node has loaded all up to `version`: gives what it may acknowledge then, as soon as none
-  /// of its transactions uses an older version of one of the objects. Throws Error (kFenced).
-  std::vector<Pending> update_self_version(std::int64_t version);
+  /// of its transactions uses an older version of one of the objects. `is_free`: none does, so that
+  /// all of it is acknowledged with this. Throws Error (kFenced).
+  std::vector<Pending> update_self_version(std::int64_t version, bool is_free = false);
   void acknowledge(const std::vector<Pending>& waits);
   /// Says goodbye: nobody waits for the node any more.
   void remove_self();

@@ -219,8 +219,6 @@ void Control::settle_done() {
     auto waiting = jobs::any_done(*session_);
     nodes_ = waiting.nodes;
     if (!waiting.some) return settle_timer_.cancel(), void();
-    for (const auto& node : versions::bury_nodes(*session_))
-      log::warning("node does not live any more", {{"node", node.name}, {"reason", node.why}});
     constexpr int kMost = 64;
     bool some = false;
     for (bool more = true; more;) {
@@ -232,6 +230,10 @@ void Control::settle_done() {
     }
     settle_pause_ =
         some ? milliseconds(0) : std::min(2 * settle_pause_ + milliseconds(20), milliseconds(1000));
+    // Who is quick to answer is not asked whether it lives.
+    if (!some && settle_pause_ > milliseconds(20))
+      for (const auto& node : versions::bury_nodes(*session_))
+        log::warning("node does not live any more", {{"node", node.name}, {"reason", node.why}});
     if (some) look_for_work("chain");
     settle_timer_.expires_after(std::max(settle_pause_, milliseconds(20)));
     settle_timer_.async_wait([this](const auto& failed) {
