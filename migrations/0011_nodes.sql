@@ -140,29 +140,52 @@ $$;
 -- Relations among objects of a footprint, by their names: old names are those of `before`, what was there when the
 -- job's transaction began (remember_objects); without it, all of them were there but what `made` tells.
 CREATE FUNCTION lockkeeper.affected_by(objects text[], before jsonb, made text) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    object text;
+    id bigint;
+    affected jsonb := '[]';
+BEGIN
+    IF before IS NULL THEN
+        -- The way of most jobs, in the transaction that all others wait for: without a query.
+        FOREACH object IN ARRAY objects LOOP
+            IF object NOT LIKE 'relation:%' THEN
+                affected := affected || jsonb_build_object('old', object, 'new', object);
+                CONTINUE;
+            END IF;
+            id := to_regclass(substr(object, 10))::oid::bigint;
+            IF id IS NULL THEN
+                CONTINUE WHEN made NOT LIKE 'drop %';
+                affected := affected || jsonb_build_object('old', object);
+            ELSIF made LIKE 'create %' OR made = 'add index'
+                  AND EXISTS (SELECT FROM pg_class AS c WHERE c.oid = id AND c.relkind IN ('i', 'I')) THEN
+                affected := affected || jsonb_build_object('new', object, 'new_oid', id);
+            ELSE
+                affected := affected || jsonb_build_object('old', object, 'old_oid', id, 'new', object, 'new_oid', id);
+            END IF;
+        END LOOP;
+        RETURN affected;
+    END IF;
+    RETURN (
     WITH present AS (
-        SELECT o.object, c.oid, made LIKE 'create %' OR made = 'add index' AND c.relkind IN ('i', 'I') AS is_new
-          FROM unnest(objects) AS o(object)
-          LEFT JOIN pg_class AS c ON c.oid = lockkeeper.relation_of(o.object)),
+        SELECT o.object, lockkeeper.relation_of(o.object) AS oid FROM unnest(objects) AS o(object)),
     past AS (SELECT b.key AS object, b.value::oid AS oid FROM jsonb_each_text(before) AS b)
     SELECT coalesce(jsonb_agg(jsonb_strip_nulls(a.one) ORDER BY a.one->>'new', a.one->>'old'), '[]') FROM (
         SELECT CASE WHEN p.oid IS NOT NULL THEN jsonb_build_object('new', p.object, 'new_oid', p.oid::bigint,
-                             'old', CASE WHEN before IS NOT NULL THEN b.object WHEN NOT p.is_new THEN p.object END,
-                             'old_oid', (CASE WHEN before IS NOT NULL THEN b.oid WHEN NOT p.is_new THEN p.oid END)::bigint)
-                    ELSE jsonb_build_object('old', p.object,
-                             'new', CASE WHEN p.object NOT LIKE 'relation:%' THEN p.object END) END AS one
+                             'old', b.object, 'old_oid', b.oid::bigint)
+                    ELSE jsonb_build_object('old', p.object, 'new', p.object) END AS one
           FROM present AS p
           -- The same object under an old name, else what had this name.
           LEFT JOIN LATERAL (SELECT q.object, q.oid FROM past AS q
                               WHERE q.oid = p.oid
                                  OR q.object = p.object AND NOT EXISTS (SELECT FROM present AS x WHERE x.oid = q.oid)
                               ORDER BY q.oid = p.oid DESC LIMIT 1) AS b ON true
-         WHERE p.object NOT LIKE 'relation:%' OR p.oid IS NOT NULL OR before IS NULL AND made LIKE 'drop %'
+         WHERE p.object NOT LIKE 'relation:%' OR p.oid IS NOT NULL
         UNION ALL
         SELECT jsonb_build_object('old', b.object, 'old_oid', b.oid::bigint) FROM past AS b
-         WHERE NOT EXISTS (SELECT FROM present AS p WHERE p.oid = b.oid OR p.object = b.object AND p.oid IS NOT NULL)) AS a
-$$;
+         WHERE NOT EXISTS (SELECT FROM present AS p WHERE p.oid = b.oid OR p.object = b.object AND p.oid IS NOT NULL))
+           AS a);
+END $$;
 
 -- Before a job that may rename or drop: which relations have the names of its footprint now. For its transaction.
 CREATE FUNCTION lockkeeper.remember_objects(the_job bigint) RETURNS void
@@ -172,9 +195,10 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
       FROM lockkeeper.ddl_job_footprint AS f JOIN pg_class AS c ON c.oid = lockkeeper.relation_of(f.object)
      WHERE f.job_id = the_job AND f.exclusive AND f.object LIKE 'relation:%'
 $$;
+-- Without settings, so that it is inlined.
 CREATE FUNCTION lockkeeper.remembered() RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT nullif(current_setting('lockkeeper.before', true), '')::jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT nullif(pg_catalog.current_setting('lockkeeper.before', true), '')::pg_catalog.jsonb
 $$;
 
 -- What a live job changes: its exclusive objects.
