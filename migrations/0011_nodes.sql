@@ -293,9 +293,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
        AND (info.transactions IS NULL OR l.virtualtransaction = ANY (info.transactions)
             -- After a restart of the server only prepared transactions are what they were.
             AND (info.looked_on = pg_postmaster_start_time() OR l.pid IS NULL))
-       AND NOT EXISTS (SELECT FROM lockkeeper.ddl_session AS s WHERE s.pid = l.pid)
        AND NOT EXISTS (SELECT FROM pg_stat_activity AS a
-                        WHERE a.pid = l.pid AND a.backend_type = 'autovacuum worker')
+                         LEFT JOIN lockkeeper.ddl_session AS s ON s.pid = a.pid AND s.started = a.backend_start
+                        WHERE a.pid = l.pid AND (a.backend_type = 'autovacuum worker' OR s.pid IS NOT NULL))
      ORDER BY l.virtualtransaction, l.pid
 $$;
 

@@ -62,7 +62,10 @@ class Node::Impl : public std::enable_shared_from_this<Node::Impl> {
         beat_timer_(loop) {}
 
   void start() {
-    asio::post(loop_, [self = shared_from_this()] { self->connect(); });
+    // Weak: what is left in a loop of our own must not keep it.
+    asio::post(loop_, [weak = weak_from_this()] {
+      if (const auto self = weak.lock()) self->connect();
+    });
   }
 
   // On the loop's thread, or when it does not run.
