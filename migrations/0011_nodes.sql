@@ -74,7 +74,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
                     CASE wanted WHEN 'queue' THEN 'running' WHEN 'history_days' THEN '0'
                                 WHEN 'history_rows' THEN '0' WHEN 'mdl' THEN 'on' WHEN 'mdl_timeout' THEN '0'
                                 WHEN 'mdl_on_timeout' THEN 'wait' WHEN 'kill_blockers' THEN '0'
-                                WHEN 'node_grace_ms' THEN '1000' WHEN 'diff_hours' THEN '168' END)
+                                WHEN 'node_grace_ms' THEN '1000' WHEN 'node_lease_most' THEN '3600'
+                                WHEN 'diff_hours' THEN '168' END)
 $$;
 
 -- Changes a setting while everything runs; NULL: back to the default. Only for the owner.
@@ -88,11 +89,12 @@ $$;
 --   mdl_on_timeout   wait (go on) | pause | cancel the job
 --   kill_blockers    seconds until a transaction in the way is ended; 0: never
 --   node_grace_ms    so long may a node be without its connection
+--   node_lease_most  seconds of the longest lease that a node may have
 --   diff_hours       what versions changed is kept so long (at least 1)
 CREATE OR REPLACE FUNCTION lockkeeper.set(setting_name text, setting_value text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    least integer := CASE WHEN setting_name LIKE '%\_workers' OR setting_name = 'diff_hours' THEN 1 ELSE 0 END;
+    least integer := CASE WHEN setting_name LIKE '%\_workers' OR setting_name IN ('diff_hours', 'node_lease_most') THEN 1 ELSE 0 END;
     most integer := CASE WHEN setting_name LIKE '%\_workers' THEN 256 WHEN setting_name = 'history_days' THEN 36500
                          ELSE 999999999 END;
     words text[] := CASE setting_name WHEN 'queue' THEN '{running,paused}'::text[] WHEN 'mdl' THEN '{on,nodes,off}'
@@ -102,7 +104,7 @@ BEGIN
         RAISE EXCEPTION 'there is no setting %', quote_literal(setting_name)
             USING ERRCODE = 'undefined_object',
                   HINT = 'queue, general_workers, reorg_workers, history_days, history_rows, mdl, mdl_timeout, '
-                         'mdl_on_timeout, kill_blockers, node_grace_ms, diff_hours';
+                         'mdl_on_timeout, kill_blockers, node_grace_ms, node_lease_most, diff_hours';
     END IF;
     IF words IS NOT NULL THEN
         IF setting_value <> ALL (words) THEN
@@ -120,6 +122,12 @@ BEGIN
         VALUES (setting_name, setting_value, lockkeeper.acting_role())
         ON CONFLICT (name) DO UPDATE SET value = excluded.value, changed_by = excluded.changed_by,
                                          changed_at = clock_timestamp();
+    END IF;
+    -- Waits that have begun go on by the new rule.
+    IF setting_name = 'mdl' THEN
+        UPDATE lockkeeper.ddl_mdl_info AS m SET mode = lockkeeper.mdl_setting(j.settings, 'mdl')
+          FROM lockkeeper.ddl_job AS j WHERE j.id = m.job_id;
+        PERFORM pg_notify('lockkeeper_ack', '');
     END IF;
     PERFORM pg_notify('lockkeeper_ready', 'settings');
 END $$;
@@ -225,9 +233,12 @@ BEGIN
         RETURN;
     END IF;
     INSERT INTO lockkeeper.ddl_mdl_info AS m (job_id, version, mode, final, objects, relations)
-    SELECT job.id, made_version, how, is_final, touched, coalesce(array_agg(c.oid) FILTER (WHERE c.oid IS NOT NULL), '{}')
-      FROM unnest(touched) AS t(object)
-      LEFT JOIN pg_class AS c ON c.oid = lockkeeper.relation_of(t.object)
+    -- Partitions too, by pg_inherits: pg_partition_tree would lock them.
+    WITH RECURSIVE tree(id) AS (
+        SELECT lockkeeper.relation_of(t.object) FROM unnest(touched) AS t(object)
+        UNION SELECT i.inhrelid FROM tree AS p JOIN pg_inherits AS i ON i.inhparent = p.id)
+    SELECT job.id, made_version, how, is_final, touched, coalesce(array_agg(t.id) FILTER (WHERE t.id IS NOT NULL), '{}')
+      FROM tree AS t
     -- A step is taken back while its own version was waited for.
     ON CONFLICT (job_id) DO UPDATE SET version = excluded.version, mode = excluded.mode, final = excluded.final,
            objects = excluded.objects, relations = excluded.relations || m.relations, since = clock_timestamp(),
@@ -266,16 +277,26 @@ SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
     grace interval := lockkeeper.setting('node_grace_ms')::integer * interval '1 millisecond';
 BEGIN
-    -- pg_locks is read once, whatever the number of nodes.
+    -- pg_locks is read once, whatever the number of nodes. Rows that an open transaction of a node holds are left
+    -- alone: their leases go by what is committed.
     WITH held AS MATERIALIZED (
         SELECT k.objid::bigint AS node, k.pid FROM pg_locks AS k
          WHERE k.locktype = 'advisory' AND k.classid = 1280011887 AND k.objsubid = 2 AND k.granted
-           AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
-    UPDATE lockkeeper.ddl_node AS n SET gone_since = clock_timestamp()
-     WHERE n.bound AND n.gone_since IS NULL
-       AND NOT EXISTS (SELECT FROM held AS h WHERE h.node = n.id AND h.pid = n.pid);
+           AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())),
+    changed AS (
+        SELECT n.id, EXISTS (SELECT FROM held AS h WHERE h.node = n.id AND h.pid = n.pid) AS there
+          FROM lockkeeper.ddl_node AS n
+         WHERE n.bound AND (n.gone_since IS NULL)
+               <> EXISTS (SELECT FROM held AS h WHERE h.node = n.id AND h.pid = n.pid)
+           FOR UPDATE OF n SKIP LOCKED)
+    UPDATE lockkeeper.ddl_node AS n SET gone_since = CASE WHEN c.there THEN NULL ELSE clock_timestamp() END
+      FROM changed AS c WHERE c.id = n.id;
     RETURN QUERY DELETE FROM lockkeeper.ddl_node AS n
-     WHERE n.lease_until < clock_timestamp() OR n.gone_since < clock_timestamp() - grace
+     WHERE n.id IN (SELECT d.id FROM lockkeeper.ddl_node AS d
+                     WHERE d.lease_until < clock_timestamp() OR d.gone_since < clock_timestamp() - grace
+                       FOR UPDATE SKIP LOCKED)
+       -- It may have come back after held was read.
+       AND (n.lease_until < clock_timestamp() OR NOT lockkeeper.is_connected(n))
     RETURNING n.id, n.name, CASE WHEN n.lease_until < clock_timestamp() THEN 'its lease is over'
                                  ELSE 'its connection is gone' END;
 END $$;
@@ -288,8 +309,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
       FROM pg_locks AS l
      WHERE l.locktype = 'relation' AND l.granted
        AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-       AND (l.relation = ANY (info.relations)
-            OR l.relation IN (SELECT t.relid FROM unnest(info.relations) AS r(id), pg_partition_tree(r.id) AS t))
+       AND l.relation = ANY (info.relations)
        AND (info.transactions IS NULL OR l.virtualtransaction = ANY (info.transactions)
             -- After a restart of the server only prepared transactions are what they were.
             AND (info.looked_on = pg_postmaster_start_time() OR l.pid IS NULL))
@@ -310,7 +330,8 @@ SELECT w.job_id, w.action, w.state, w.schema_state, w.step, w.version, w.since, 
        n.name, n.version AS node_version, n.lease_until, NULL::integer AS pid, n.role, NULL::text AS application,
        NULL::text AS transaction_state, NULL::interval AS transaction_age, NULL::text AS query, NULL::text AS relation,
        NULL::text AS transaction
-  FROM waiting AS w JOIN lockkeeper.ddl_node AS n ON n.first_version < w.version
+  FROM waiting AS w
+  JOIN lockkeeper.ddl_node AS n ON n.first_version < w.version AND n.lease_until >= pg_catalog.clock_timestamp()
  WHERE CASE WHEN w.mode = 'off' THEN n.version < w.version AND pg_catalog.clock_timestamp() < w.since + 2 * n.lease
             ELSE NOT EXISTS (SELECT FROM lockkeeper.ddl_node_ack AS a
                               WHERE a.job_id = w.job_id AND a.node_id = n.id AND a.version >= w.version) END
@@ -341,7 +362,11 @@ BEGIN
     IF NOT FOUND THEN RETURN true; END IF;
     looks := info.transactions IS NULL AND info.mode = 'on' AND NOT info.final;
     IF looks THEN
-        info.transactions := ARRAY(SELECT h.transaction FROM lockkeeper.holders_of(info) AS h);
+        -- Prepared ones are called by their number after a restart of the server.
+        info.transactions := ARRAY(
+            SELECT h.transaction FROM lockkeeper.holders_of(info) AS h UNION ALL
+            SELECT '-1/' || x.transactionid FROM lockkeeper.holders_of(info) AS h
+              JOIN pg_locks AS x ON x.locktype = 'transactionid' AND x.virtualtransaction = h.transaction AND x.granted);
     END IF;
     IF nodes OR info.transactions <> '{}' THEN
         IF looks THEN
@@ -367,10 +392,14 @@ DECLARE
     acting name := lockkeeper.acting_role();
     node bigint;
 BEGIN
-    IF coalesce(node_name, '') = '' OR length(node_name) > 200 OR lease IS NULL OR bound IS NULL
-       OR lease NOT BETWEEN interval '1 s' AND interval '1 day' THEN
-        RAISE EXCEPTION 'a node has a name of 1 to 200 characters and a lease of 1 s to 1 day'
+    IF coalesce(node_name, '') = '' OR length(node_name) > 200 OR node_name ~ '[[:cntrl:]]' OR bound IS NULL THEN
+        RAISE EXCEPTION 'a node has a name of 1 to 200 characters, none of them a control character'
             USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF lease IS NULL OR lease NOT BETWEEN interval '1 s'
+                                      AND lockkeeper.setting('node_lease_most')::integer * interval '1 s' THEN
+        RAISE EXCEPTION 'the lease of a node is 1 s to % s', lockkeeper.setting('node_lease_most')
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'the owner may change it: lockkeeper set node_lease_most';
     END IF;
     LOOP
         node := nextval('lockkeeper.ddl_node_id_seq');
@@ -379,6 +408,8 @@ BEGIN
     END LOOP;
     INSERT INTO lockkeeper.ddl_node (id, name, role, bound, pid, lease, lease_until)
     VALUES (node, node_name, acting, bound, pg_backend_pid(), lease, clock_timestamp() + lease);
+    -- Workers keep in mind whether there are nodes.
+    PERFORM pg_notify('lockkeeper_ack', '');
     RETURN node;
 END $$;
 
@@ -426,6 +457,10 @@ DECLARE
     acting name := lockkeeper.acting_role();
     known_from bigint;
 BEGIN
+    IF node IS NULL OR loaded IS NULL OR loaded NOT BETWEEN 0 AND (SELECT v.version FROM lockkeeper.ddl_schema_version AS v) THEN
+        RAISE EXCEPTION 'the version that a node has loaded is between 0 and that of the database'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     UPDATE lockkeeper.ddl_node AS n SET version = greatest(n.version, loaded),
            first_version = CASE WHEN n.version = -1 THEN loaded ELSE n.first_version END
      WHERE n.id = node AND n.role = acting AND n.lease_until >= clock_timestamp()
@@ -458,13 +493,12 @@ SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
     acting name := lockkeeper.acting_role();
     moved bigint[];
-    waiting_pool text;
 BEGIN
     PERFORM FROM lockkeeper.ddl_node AS n
       WHERE n.id = node AND n.role = acting AND n.lease_until >= clock_timestamp() FOR KEY SHARE;
     IF NOT FOUND THEN PERFORM lockkeeper.fenced(node); END IF;
     INSERT INTO lockkeeper.ddl_node_ack AS a (job_id, node_id, version)
-    SELECT m.job_id, node, max(t.version) FROM unnest(jobs, versions) AS t(job_id, version)
+    SELECT m.job_id, node, least(max(t.version), max(m.version)) FROM unnest(jobs, versions) AS t(job_id, version)
       JOIN lockkeeper.ddl_mdl_info AS m ON m.job_id = t.job_id GROUP BY m.job_id ORDER BY m.job_id
     ON CONFLICT (job_id, node_id) DO UPDATE SET version = greatest(a.version, excluded.version);
     -- Of several last ones each says it, because none sees the others' rows. Only they: a notification wakes every
@@ -476,23 +510,15 @@ BEGIN
                             WHERE a.job_id = m.job_id AND a.version >= m.version) < 3);
     IF moved = '{}' THEN RETURN; END IF;
     PERFORM pg_notify('lockkeeper_ack', '');
-    -- One that waits in the queue is looked at again now.
-    FOR waiting_pool IN
-        UPDATE lockkeeper.ddl_job AS j SET retry_at = NULL
-         WHERE j.id IN (SELECT f.id FROM lockkeeper.ddl_job AS f
-                         WHERE f.id = ANY (moved) AND f.state = 'queueing' AND f.retry_at IS NOT NULL
-                         FOR UPDATE SKIP LOCKED) RETURNING j.pool LOOP
-        PERFORM pg_notify('lockkeeper_ready', waiting_pool);
-    END LOOP;
 END $$;
 
--- The node says goodbye: nobody waits for it any more. Gives whether it was known.
+-- The node says goodbye, or the owner of the queue fences it: nobody waits for it any more. Gives whether it was known.
 CREATE FUNCTION lockkeeper.remove_node(node bigint) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     acting name := lockkeeper.acting_role();
 BEGIN
-    DELETE FROM lockkeeper.ddl_node AS n WHERE n.id = node AND n.role = acting;
+    DELETE FROM lockkeeper.ddl_node AS n WHERE n.id = node AND lockkeeper.may_steer(acting, n.role);
     IF NOT FOUND THEN RETURN false; END IF;
     PERFORM pg_advisory_unlock(1280011887, node::integer) FROM pg_locks AS k
       WHERE k.locktype = 'advisory' AND k.classid = 1280011887 AND k.objid = node AND k.objsubid = 2
@@ -517,19 +543,30 @@ BEGIN
     END;
 END $$;
 
+CREATE FUNCTION lockkeeper.need_no_gap(since bigint, next bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF next <> since + 1 THEN
+        RAISE EXCEPTION 'what came right after version % is not remembered any more', since
+            USING ERRCODE = 'LK011', HINT = 'load the whole schema';
+    END IF;
+END $$;
+
 -- What changed after version `since`, in order, without a gap. LK011: it is too long ago, load everything.
 CREATE FUNCTION lockkeeper.changes_since(since bigint)
 RETURNS TABLE (version bigint, job_id bigint, action text, state_from text, state_to text, objects text[], affected jsonb)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 BEGIN
-    IF since < (SELECT v.version FROM lockkeeper.ddl_schema_version AS v)
-       AND NOT EXISTS (SELECT FROM lockkeeper.ddl_schema_diff AS d WHERE d.version = since + 1) THEN
-        RAISE EXCEPTION 'what came right after version % is not remembered any more', since
-            USING ERRCODE = 'LK011', HINT = 'load the whole schema';
-    END IF;
-    RETURN QUERY SELECT d.version, d.job_id, d.action, d.state_from::text, d.state_to::text, d.objects, d.affected
-                   FROM lockkeeper.ddl_schema_diff AS d WHERE d.version > since ORDER BY d.version;
+    FOR version, job_id, action, state_from, state_to, objects, affected IN
+        SELECT d.version, d.job_id, d.action, d.state_from::text, d.state_to::text, d.objects, d.affected
+          FROM lockkeeper.ddl_schema_diff AS d WHERE d.version > since ORDER BY d.version LOOP
+        PERFORM lockkeeper.need_no_gap(since, version);
+        since := version;
+        RETURN NEXT;
+    END LOOP;
+    PERFORM lockkeeper.need_no_gap(since, v.version + 1) FROM lockkeeper.ddl_schema_version AS v
+      WHERE v.version > since AND NOT EXISTS (SELECT FROM lockkeeper.ddl_schema_diff AS d WHERE d.version > since);
 END $$;
 
 -- For use in a transaction: as long as it is open, no job takes this table further than one version. It holds the
@@ -537,6 +574,9 @@ END $$;
 CREATE FUNCTION lockkeeper.pin(relation regclass) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    IF relation IS NULL THEN
+        RAISE EXCEPTION 'which table is to be pinned?' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', relation::text);
 END $$;
 

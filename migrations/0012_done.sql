@@ -7,9 +7,9 @@ CREATE FUNCTION lockkeeper.state_before(action text) RETURNS lockkeeper.schema_s
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN action LIKE 'drop %' THEN 'public' ELSE 'none' END::lockkeeper.schema_state
 $$;
-CREATE FUNCTION lockkeeper.state_after(action text) RETURNS lockkeeper.schema_state
+CREATE FUNCTION lockkeeper.state_after(action text, before lockkeeper.schema_state) RETURNS lockkeeper.schema_state
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN action LIKE 'drop %' THEN 'none' ELSE 'public' END::lockkeeper.schema_state
+    SELECT CASE WHEN action LIKE 'drop %' OR before = 'delete only' THEN 'none' ELSE 'public' END::lockkeeper.schema_state
 $$;
 
 CREATE FUNCTION lockkeeper.has_nodes() RETURNS boolean
@@ -39,19 +39,23 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     job lockkeeper.ddl_job;
     step_kind text;
+    announces boolean;
 BEGIN
     SELECT * INTO job FROM lockkeeper.ddl_job WHERE id = the_job AND epoch = claim_epoch FOR UPDATE;
     IF NOT FOUND OR job.claimed_by IS NULL THEN RAISE EXCEPTION 'claim lost' USING ERRCODE = 'LK001'; END IF;
     UPDATE lockkeeper.ddl_step SET state = 'done', ended_at = clock_timestamp(),
            started_at = coalesce(started_at, transaction_timestamp())
-     WHERE job_id = the_job AND seq = the_seq AND state IN ('pending', 'running') RETURNING kind INTO STRICT step_kind;
+     WHERE job_id = the_job AND seq = the_seq AND state IN ('pending', 'running') RETURNING kind, jsonb_array_length(coalesce(detail->'hides', '[]')) > 0 INTO STRICT step_kind, announces;
     IF job.state <> 'running' AND step_kind = 'transaction' THEN
         RAISE EXCEPTION 'to be stopped' USING ERRCODE = 'LK002';
     END IF;
     IF step_kind = 'probe' THEN RETURN; END IF;
     UPDATE lockkeeper.ddl_job SET schema_state = state_after WHERE id = the_job;
     IF step_kind = 'backfill' THEN RETURN; END IF;
-    IF job.schema_state = 'none' THEN job.schema_state := lockkeeper.state_before(job.action); END IF;
+    IF job.schema_state = 'none' THEN
+        job.schema_state := CASE WHEN state_after IN ('write only', 'delete only') AND announces
+                                 THEN 'public' ELSE lockkeeper.state_before(job.action) END;
+    END IF;
     PERFORM lockkeeper.make_version(job, state_after);
 END $$;
 
@@ -87,7 +91,13 @@ GRANT SELECT ON lockkeeper.hidden TO PUBLIC;
 -- The columns of a table as a node is to use them now; no row: it is not to be used, or not there.
 CREATE FUNCTION lockkeeper.columns_of(relation text)
 RETURNS TABLE (name text, type text, not_null boolean, readable boolean, writable boolean)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF relation NOT LIKE '%.%' THEN
+        RAISE EXCEPTION 'say the schema of table "%" too', relation
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'public.orders';
+    END IF;
+    RETURN QUERY
     SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, h.column_name IS NULL,
            h.schema_state IS DISTINCT FROM 'delete only' AND a.attgenerated = ''
       FROM pg_attribute AS a
@@ -95,8 +105,48 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
      WHERE a.attrelid = to_regclass(columns_of.relation) AND a.attnum > 0 AND NOT a.attisdropped
        AND a.attname NOT LIKE 'lockkeeper\_new\_%'
        AND NOT EXISTS (SELECT FROM lockkeeper.hidden AS t WHERE t.relation = a.attrelid AND t.column_name IS NULL)
-     ORDER BY a.attnum
+     ORDER BY a.attnum;
+END $$;
+
+-- A job that drops without having announced it ends only when there are no nodes: after its end, in its transaction,
+-- which has the version's row.
+CREATE FUNCTION lockkeeper.need_no_nodes() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM lockkeeper.ddl_node) THEN
+        RAISE EXCEPTION 'a node registered meanwhile' USING ERRCODE = 'serialization_failure';
+    END IF;
+END $$;
+
+-- The worker pauses its own job, as was asked for when it was submitted.
+CREATE FUNCTION lockkeeper.pause_for(the_job bigint, claim_epoch bigint, reason jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    job lockkeeper.ddl_job;
+BEGIN
+    UPDATE lockkeeper.ddl_job SET error = reason WHERE id = the_job AND epoch = claim_epoch RETURNING * INTO job;
+    IF FOUND THEN PERFORM lockkeeper.pause_one(job, 'user'); END IF;
+END $$;
+
+-- Jobs that wait in the queue for nodes and transactions, and need not any more, are due now. Gives their pools.
+CREATE FUNCTION lockkeeper.wake_synced() RETURNS SETOF text
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    UPDATE lockkeeper.ddl_job AS j SET retry_at = NULL
+     WHERE j.id IN (SELECT f.id FROM lockkeeper.ddl_job AS f JOIN lockkeeper.ddl_mdl_info AS m ON m.job_id = f.id
+                     WHERE f.state = 'queueing' AND f.retry_at IS NOT NULL
+                       AND NOT EXISTS (SELECT FROM lockkeeper.ddl_mdl_view AS v WHERE v.job_id = f.id)
+                       FOR UPDATE OF f SKIP LOCKED)
+    RETURNING j.pool
 $$;
+
+-- For people, and for whom migrate --grant names: the nodes.
+CREATE VIEW lockkeeper.nodes AS
+SELECT n.id, n.name, n.role, n.version, v.version - n.version AS lag, CASE WHEN n.bound THEN n.pid END AS pid, n.lease,
+       n.lease_until - pg_catalog.clock_timestamp() AS lease_left,
+       pg_catalog.clock_timestamp() - n.gone_since AS gone, pg_catalog.clock_timestamp() - n.registered_at AS age,
+       ARRAY(SELECT m.job_id FROM lockkeeper.ddl_mdl_view AS m WHERE m.node_id = n.id ORDER BY m.job_id) AS holds_up
+  FROM lockkeeper.ddl_node AS n, lockkeeper.ddl_schema_version AS v;
+GRANT SELECT ON lockkeeper.nodes TO PUBLIC;
 
 -- Jobs have done their work, in the transaction of their changes, and there are nodes: they keep their objects until
 -- every node has their versions. Errors as those of end_jobs. Locks: rows of jobs, then the version (0005).
@@ -127,13 +177,13 @@ BEGIN
             INSERT INTO lockkeeper.ddl_schema_diff (version, job_id, action, state_from, state_to, objects, affected)
             VALUES (made, job.id, job.action, CASE job.schema_state WHEN 'none' THEN lockkeeper.state_before(job.action)
                                                                      ELSE job.schema_state END,
-                    lockkeeper.state_after(job.action), touched,
+                    lockkeeper.state_after(job.action, job.schema_state), touched,
                     lockkeeper.affected_by(touched, lockkeeper.remembered(), job.action));
             PERFORM lockkeeper.begin_wait(job, made, touched, true);
         END IF;
         -- outside_started: nobody may end it without a look.
         UPDATE lockkeeper.ddl_job AS j
-           SET state = 'done', schema_state = lockkeeper.state_after(j.action), state_since = clock_timestamp(), claimed_by = NULL,
+           SET state = 'done', schema_state = lockkeeper.state_after(j.action, j.schema_state), state_since = clock_timestamp(), claimed_by = NULL,
                outside_pid = NULL, paused_by = NULL, error = NULL, outside_started = true,
                done_steps = steps, done_version = made
          WHERE j.id = job.id;
@@ -220,13 +270,13 @@ BEGIN
         INSERT INTO lockkeeper.ddl_schema_diff (version, job_id, action, state_from, state_to, objects, affected)
         SELECT t.version, t.id, t.action, CASE t.schema_state WHEN 'none' THEN lockkeeper.state_before(t.action)
                                                               ELSE t.schema_state END,
-               lockkeeper.state_after(t.action), t.objects,
+               lockkeeper.state_after(t.action, t.schema_state), t.objects,
                lockkeeper.affected_by(t.objects, lockkeeper.remembered(), t.action)
           FROM told AS t WHERE t.version IS NOT NULL)
     INSERT INTO lockkeeper.ddl_history (id, state, schema_state, action, statements, objects, role,
         search_path, settings, batch_id, batch_seq, key, tries, epoch, worker, error, steps,
         schema_version, submitted_at, started_at, ended_at)
-    SELECT t.id, 'synced', lockkeeper.state_after(t.action), t.action, t.statements, t.objects, t.role, t.search_path, t.settings,
+    SELECT t.id, 'synced', lockkeeper.state_after(t.action, t.schema_state), t.action, t.statements, t.objects, t.role, t.search_path, t.settings,
            t.batch_id, t.batch_seq, t.key, t.tries, t.epoch, t.worker, NULL, done_steps, t.version,
            t.submitted_at, t.started_at, ended_now FROM told AS t;
     -- The version's row is ours until the commit: a node that is not there now will wait for us to learn its version.
@@ -268,7 +318,7 @@ BEGIN
     INSERT INTO lockkeeper.ddl_history (id, state, schema_state, action, statements, objects, role,
         search_path, settings, batch_id, batch_seq, key, tries, epoch, worker, error, steps,
         schema_version, submitted_at, started_at, ended_at)
-    SELECT j.id, 'synced', lockkeeper.state_after(j.action), j.action, j.statements,
+    SELECT j.id, 'synced', j.schema_state, j.action, j.statements,
            coalesce((SELECT array_agg(g.object ORDER BY g.object)
                        FROM unnest(gone_jobs, gone_objects, gone_exclusives) AS g(job_id, object, exclusive)
                       WHERE g.job_id = j.id AND g.exclusive AND g.object NOT LIKE 'batch:%'), '{}'),
@@ -420,6 +470,49 @@ BEGIN
         RETURN NEXT;
     END LOOP;
     IF verb <> 'pause' THEN PERFORM lockkeeper.lower_floor(again); END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION lockkeeper.resume_one(job lockkeeper.ddl_job, resumer text, OUT state text, OUT answer text)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    state := job.state;
+    IF job.state NOT IN ('paused', 'pausing') THEN
+        answer := 'it is not paused';
+    ELSIF job.paused_by = 'system' AND resumer = 'user' AND lockkeeper.upgrading() THEN
+        answer := 'it was paused for an upgrade, and is resumed when that ends';
+    ELSIF job.paused_by <> 'system' AND resumer = 'system' THEN
+        answer := 'somebody paused it, and it stays so';
+    ELSIF job.state = 'pausing' THEN
+        -- Its worker was told to stop, and will find that it is to go on: it is tried again.
+        state := 'running';
+        UPDATE lockkeeper.ddl_job AS j SET state = 'running', paused_by = NULL, state_since = clock_timestamp()
+         WHERE j.id = job.id;
+        answer := 'it had not stopped yet; it runs on or is tried again';
+    ELSE
+        state := 'queueing';
+        UPDATE lockkeeper.ddl_job AS j
+           SET state = 'queueing', paused_by = NULL, retry_at = NULL, state_since = clock_timestamp(),
+               crashes = CASE WHEN job.paused_by = 'crashes' THEN 0 ELSE j.crashes END
+         WHERE j.id = job.id;
+        -- What it waits for between two steps is waited for anew.
+        UPDATE lockkeeper.ddl_mdl_info AS m SET since = clock_timestamp() WHERE m.job_id = job.id;
+        PERFORM pg_notify('lockkeeper_ready', job.pool);
+    END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION lockkeeper.retry_one(job lockkeeper.ddl_job, OUT state text, OUT answer text)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    state := job.state;
+    IF job.state = 'paused' THEN
+        SELECT r.state, r.answer INTO state, answer FROM lockkeeper.resume_one(job, 'user') AS r;
+    ELSIF job.state = 'queueing' AND job.retry_at IS NOT NULL THEN
+        UPDATE lockkeeper.ddl_job AS j SET retry_at = NULL, tries = 0 WHERE j.id = job.id;
+        PERFORM pg_notify('lockkeeper_ready', job.pool);
+        answer := 'it is tried again now';
+    ELSE
+        answer := CASE WHEN job.state = 'done' THEN 'it is done, and waits for nodes' WHEN job.state = 'queueing' THEN 'it waits for its turn' ELSE 'it runs' END;
+    END IF;
 END $$;
 
 -- As in 0010, and how it waits for nodes and transactions: mdl, mdl_timeout, mdl_on_timeout, kill_blockers.

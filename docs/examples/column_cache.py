@@ -45,7 +45,7 @@ def live(dsn, table):
             changes = connection.execute("SELECT version, affected FROM lockkeeper.changes_since(%s)",
                                          (version,)).fetchall()
             touched = {one.get(side) for _, affected in changes for one in affected for side in ("old", "new")}
-            if touched & {"relation:" + table, "database"}:
+            if touched & {"relation:" + table, "schema:" + table.split(".")[0], "database"}:
                 load(connection, table)
             version = changes[-1][0] if changes else known
 

@@ -1,3 +1,2 @@
--- One row: the state of job $1 (bigint) after its worker paused it. Row lock. Caller: jobs/queue.
-SELECT p.state FROM lockkeeper.ddl_job AS j, LATERAL lockkeeper.pause_one(j, 'user') AS p
- WHERE j.id = $1::bigint AND j.epoch = $2::bigint;
+-- The worker pauses job $1 (bigint), epoch $2 (bigint), because of $3 (jsonb). Row lock. Caller: jobs/queue.
+SELECT lockkeeper.pause_for($1::bigint, $2::bigint, $3::jsonb);

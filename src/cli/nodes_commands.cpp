@@ -56,6 +56,19 @@ int show_nodes(Context& context) {
   return kDone;
 }
 
+int remove_nodes(Context& context, const std::vector<std::int64_t>& nodes) {
+  auto client = context.client();
+  int code = kDone;
+  for (const auto node : nodes) {
+    const bool removed = client.remove_node(node);
+    if (!removed) code = kFailed;
+    (removed ? std::cout : std::cerr)
+        << (removed ? "node " : "error: there is no node ") << node
+        << (removed ? " is fenced" : ", or it is not yours") << std::endl;
+  }
+  return code;
+}
+
 Json json_of(const versions::Blocker& blocker) {
   Json json = {{"job", blocker.job.value},
                {"action", blocker.action},
@@ -131,9 +144,16 @@ void add_nodes(CLI::App& app, Context& context) {
   CLI::App* command = add_command(
       app, context, "nodes",
       "Processes of the application that cache the schema: version, lag, lease, what they hold up",
-      "lockkeeper nodes\n  lockkeeper nodes --json");
+      "lockkeeper nodes\n  lockkeeper nodes --remove 12");
+  const auto gone = std::make_shared<std::vector<std::int64_t>>();
+  command->add_option("--remove", *gone, "Fence these nodes: nobody waits for them any more")
+      ->check(CLI::PositiveNumber);
   add_json_option(*command, context);
-  command->callback([&context] { context.action = [&context] { return show_nodes(context); }; });
+  command->callback([&context, gone] {
+    context.action = [&context, gone] {
+      return gone->empty() ? show_nodes(context) : remove_nodes(context, *gone);
+    };
+  });
 }
 
 void add_blockers(CLI::App& app, Context& context) {

@@ -210,6 +210,7 @@ void add_set(CLI::App& app, Context& context) {
       "  mdl_on_timeout   wait, pause or cancel\n"
       "  kill_blockers    seconds until an older transaction in the way is ended; 0: never\n"
       "  node_grace_ms    so long may a node be without its connection\n"
+      "  node_lease_most  seconds of the longest lease that a node may have\n"
       "  diff_hours       what versions changed is kept so long");
   const auto words = std::make_shared<std::vector<std::string>>();
   command->add_option("setting", *words, "Name and value; \"default\" undoes it")->expected(0, 2);

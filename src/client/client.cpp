@@ -148,6 +148,7 @@ std::vector<Json> Client::history(int limit, const Json& wanted) {
 std::vector<Json> Client::statistics() { return jobs::statistics(*session_); }
 std::vector<jobs::GraphNode> Client::graph(int limit) { return jobs::graph(*session_, limit); }
 std::optional<Json> Client::show(JobId job) { return jobs::show(*session_, job); }
+bool Client::remove_node(std::int64_t node) { return versions::remove_node(*session_, node); }
 std::vector<versions::Node> Client::nodes() { return versions::nodes(*session_); }
 std::vector<versions::Blocker> Client::blockers(std::optional<JobId> job) {
   return versions::blockers(*session_, job);

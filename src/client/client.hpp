@@ -72,6 +72,8 @@ class Client {
   std::optional<Json> show(JobId job);
   /// Processes of the application that cache the schema.
   std::vector<versions::Node> nodes();
+  /// Fences one. False: there is no such node, or the role is neither its own nor the owner.
+  bool remove_node(std::int64_t node);
   /// Nodes and transactions that hold up a job between its steps, or any job.
   std::vector<versions::Blocker> blockers(std::optional<JobId> job = {});
   std::vector<Json> states(const std::vector<JobId>& ids);

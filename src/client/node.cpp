@@ -59,7 +59,10 @@ class Node::Impl : public std::enable_shared_from_this<Node::Impl> {
         dsn_(std::move(dsn)),
         options_(std::move(options)),
         connect_timer_(loop),
-        beat_timer_(loop) {}
+        beat_timer_(loop) {
+    if (options_.name.empty() || options_.lease < std::chrono::seconds(1))
+      throw Error(Retry::never, "a node has a name, and a lease of a second or more", "22023");
+  }
 
   void start() {
     // Weak: what is left in a loop of our own must not keep it.
@@ -74,12 +77,7 @@ class Node::Impl : public std::enable_shared_from_this<Node::Impl> {
     connect_timer_.cancel();
     beat_timer_.cancel();
     socket_.reset();
-    if (session_ && !session_->broken() && syncer_->node() != 0) {
-      try {
-        syncer_->remove_self();
-      } catch (const Error&) {  // Its connection goes anyway, and says the same.
-      }
-    }
+    say_goodbye();
     syncer_.reset();
     session_.reset();
     const std::lock_guard lock(mutex_);
@@ -109,6 +107,14 @@ class Node::Impl : public std::enable_shared_from_this<Node::Impl> {
   bool trusted() const {
     const std::lock_guard lock(mutex_);
     return joined_ && Clock::now() < lease_end_;
+  }
+
+  void say_goodbye() {
+    if (!session_ || session_->broken() || !syncer_ || syncer_->node() == 0) return;
+    try {
+      syncer_->remove_self();
+    } catch (const Error&) {  // Its connection goes anyway, and says the same.
+    }
   }
 
  private:
@@ -154,6 +160,7 @@ class Node::Impl : public std::enable_shared_from_this<Node::Impl> {
       socket_.emplace(loop_, ::dup(session_->socket()));
     } catch (const std::exception& error) {
       session_.reset();
+      distrust(error.what());
       return again(error.what());
     }
     guarded([this] {
@@ -183,12 +190,14 @@ class Node::Impl : public std::enable_shared_from_this<Node::Impl> {
     const auto version = syncer_->init(options_.name, options_.lease);
     node_ = syncer_->node();
     if (options_.on_load) options_.on_load(version);
+    said_.clear();
     trust(version, sent);
   }
 
   void join_anew(const std::string& why) {
     distrust(why);
     node_ = 0;
+    say_goodbye();
     drop_session();
     again(why);
   }
@@ -200,12 +209,14 @@ class Node::Impl : public std::enable_shared_from_this<Node::Impl> {
     lease_end_ = sent + options_.lease;
   }
 
+  // What has never been trusted is said once, and again when it is for another reason.
   void distrust(const std::string& why) {
     {
       const std::lock_guard lock(mutex_);
-      if (!joined_) return;
+      if (!joined_ && why == said_) return;
       joined_ = false;
     }
+    said_ = why;
     if (options_.on_lost) options_.on_lost(why);
   }
 
@@ -340,6 +351,7 @@ class Node::Impl : public std::enable_shared_from_this<Node::Impl> {
   std::vector<versions::Pending> pending_;  ///< kept back by pins
   std::int64_t node_ = 0;
   int failures_ = 0;
+  std::string said_;  ///< to on_lost, last
   bool listening_ = false;
   bool closed_ = false;
 

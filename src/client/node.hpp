@@ -5,8 +5,10 @@
 // (promise 5). The protocol is that of versions::Syncer; this class has the loop: one session,
 // notifications, the heartbeat, reconnects.
 //
-// Callbacks run on the loop's thread, one at a time. pin(), version() and trusted(): any thread. A
-// crash needs no care: when the connection is gone, or the lease is over, nobody waits any more.
+// Callbacks run on the loop's thread, one at a time; they must be much shorter than the lease,
+// because no heartbeat goes out meanwhile, and must not destroy the node. pin(), version() and
+// trusted(): any thread. A crash needs no care: when the connection is gone, or the lease is over,
+// nobody waits any more.
 
 #include <chrono>
 #include <cstdint>
@@ -34,14 +36,16 @@ struct NodeOptions {
   /// What changed, in order. Read the affected tables anew; when this returns, the node says that
   /// it has left the version before. If it throws, everything is loaded again.
   std::function<void(const std::vector<versions::SchemaDiff>&)> on_change;
-  /// Trust nothing that is cached until it is said otherwise: the connection is lost, or the node
-  /// is fenced. Then either on_change comes for what was missed, or on_load.
+  /// Trust nothing that is cached until it is said otherwise: the connection is lost or cannot be
+  /// made, or the node is fenced. It goes on trying; then either on_change comes for what was
+  /// missed, or on_load.
   std::function<void(const std::string& why)> on_lost;
 };
 
 class Node {
  public:
-  /// With a thread of its own. Returns at once; on_load is called when it has joined.
+  /// With a thread of its own. Returns at once; on_load is called when it has joined. Throws Error
+  /// (22023) for options that no node can have.
   Node(const pg::Dsn& dsn, NodeOptions options);
   /// On the caller's loop, which one thread runs. Queries on it are short, and block it.
   Node(boost::asio::io_context& loop, const pg::Dsn& dsn, NodeOptions options);

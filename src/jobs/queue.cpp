@@ -231,9 +231,11 @@ DoneJobs any_done(pg::Session& session) {
   return {row.front().boolean("some"), row.front().boolean("nodes")};
 }
 
-void pause_self(pg::Session& session, const Claim& claim) {
-  session.run(sql::jobs_pause_self, pg::Params::of(claim.job, claim.epoch));
+void pause_self(pg::Session& session, const Claim& claim, const Report& reason) {
+  session.run(sql::jobs_pause_self, pg::Params::of(claim.job, claim.epoch, to_json(reason)));
 }
+
+std::string need_no_nodes_text() { return "; SELECT lockkeeper.need_no_nodes()"; }
 
 int purge_diffs(pg::Session& session, int most) {
   return static_cast<int>(

@@ -150,8 +150,12 @@ struct DoneJobs {
 };
 DoneJobs any_done(pg::Session& session);
 
-/// The worker itself pauses a job that it has claimed, as somebody asked for when he submitted it.
-void pause_self(pg::Session& session, const Claim& claim);
+/// The worker itself pauses a job that it has claimed, as was asked for when it was submitted.
+void pause_self(pg::Session& session, const Claim& claim, const Report& reason);
+
+/// Behind end_well_text: a job that drops something without having announced it must not meet
+/// nodes. Its error is one that is tried again (40001).
+std::string need_no_nodes_text();
 
 /// Deletes at most `most` schema diffs that the settings do not keep; gives how many.
 int purge_diffs(pg::Session& session, int most);

@@ -53,6 +53,9 @@ plan::Step step_of(const Json& json) {
   step.failures = json.value("failures", std::vector<std::string>());
   step.no_return = json.value("no_return", false);
   step.late = json.value("late", false);
+  for (const auto& one : json.value("hides", Json::array()))
+    step.hides.push_back({std::to_string(one.at("relation").get<std::int64_t>()),
+                          one.at("column").get<std::string>()});
   step.schema_state = json.at("schema_state").get<std::string>();
   step.says = json.at("says").get<std::string>();
   step.target = json.at("target").get<std::string>();

@@ -24,8 +24,10 @@ const catalog::Column* column_of(const catalog::Table& table, const std::string&
 
 // Without them a row cannot be written: writers cannot leave them before they are gone.
 bool cannot_be_left(const catalog::Table& table, const catalog::Column& column) {
-  return column.identity ||
-         std::count(table.primary_key.begin(), table.primary_key.end(), column.name) != 0;
+  const auto has = [&](const std::vector<std::string>& names) {
+    return std::count(names.begin(), names.end(), column.name) != 0;
+  };
+  return column.identity || has(table.primary_key) || has(table.proven_not_null);
 }
 
 struct Going {

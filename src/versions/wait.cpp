@@ -44,10 +44,10 @@ std::string words_for(const Blocker& blocker) {
                                            : "pid " + std::to_string(blocker.pid);
   std::string words = who + ", which has used " + blocker.relation + " since before version " +
                       std::to_string(blocker.version);
-  if (blocker.age > 0) words += ", for " + seconds(blocker.age);
+  words += ", for " + seconds(blocker.age > 0 ? blocker.age : blocker.waited);
   if (!blocker.role.empty())
-    words += " (role " + blocker.role + ", application \"" + blocker.application + "\", " +
-             blocker.state + ")";
+    words += " (role " + blocker.role + ", application \"" + blocker.application + "\"" +
+             (blocker.state.empty() ? ")" : ", " + blocker.state + ")");
   return words;
 }
 
@@ -89,7 +89,7 @@ std::vector<Node> nodes(pg::Session& session) {
     node.role = row.text("role");
     node.version = row.integer("version");
     node.lag = row.integer("lag");
-    node.pid = row.boolean("bound") ? static_cast<int>(row.integer("pid")) : 0;
+    node.pid = static_cast<int>(row.integer("pid"));
     node.lease = row.real("lease");
     node.lease_left = row.real("lease_left");
     if (!row.null("gone")) node.gone = row.real("gone");
@@ -100,6 +100,16 @@ std::vector<Node> nodes(pg::Session& session) {
     found.push_back(std::move(node));
   }
   return found;
+}
+
+std::vector<std::string> wake_synced(pg::Session& session) {
+  std::vector<std::string> pools;
+  for (const auto row : session.run(sql::versions_wake)) pools.push_back(row.text("pool"));
+  return pools;
+}
+
+bool remove_node(pg::Session& session, std::int64_t node) {
+  return session.run(sql::versions_remove, pg::Params::of(node)).front().boolean("known");
 }
 
 bool any_nodes(pg::Session& session) {

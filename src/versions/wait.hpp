@@ -74,6 +74,11 @@ struct Node {
   std::vector<JobId> holds_up;
 };
 std::vector<Node> nodes(pg::Session& session);
+/// Jobs in the queue that need not wait for nodes and transactions any more are due now. Gives
+/// their pools.
+std::vector<std::string> wake_synced(pg::Session& session);
+/// Fences a node, as its own role or as the owner of the queue. False: there is no such node.
+bool remove_node(pg::Session& session, std::int64_t node);
 /// Are there any? For everybody who may use the queue.
 bool any_nodes(pg::Session& session);
 

@@ -290,7 +290,11 @@ void Control::handle_notifications() {
   if (changed) guarded([this] { read_settings(); });
   if (ready) look_for_work("notification");
   if (stop) stop_wanted();
-  if (acknowledged) settle_done();
+  if (!acknowledged) return;
+  settle_done();
+  guarded([this] {
+    for (const auto& pool : versions::wake_synced(*session_)) call(pool, 1);
+  });
 }
 
 void Control::every_poll() {

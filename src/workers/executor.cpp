@@ -101,6 +101,7 @@ Work Executor::with_more(jobs::Job head) {
 
 Work Executor::run(const Work& work) {
   begun_ = Clock::now();
+  unannounced_ = false;
   hooks_.begins(work, session_.backend_pid());
   for (const auto& job : work)
     // Those that wait for a lock come again and again.
@@ -220,9 +221,10 @@ void Executor::send_in_steps(const Work& work, JobSession& dressed, const std::s
 
 void Executor::send(const Work& work, JobSession& dressed, int claims_most) {
   const auto& first = work.front();
-  const std::string end = jobs::end_well_text(
+  std::string end = jobs::end_well_text(
       work, steps_json("transaction", first.statements.size(), seconds_since(begun_), work.size()),
       identity_, claims_most);
+  if (unannounced_) end += jobs::need_no_nodes_text();
   const bool simple = work.size() == 1 && first.statements.size() == 1 && dressed.trusted() &&
                       !first.opaque && !first.unparsed_run && !testpoint::armed();
   if (!simple) return send_in_steps(work, dressed, end);

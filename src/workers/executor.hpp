@@ -110,7 +110,10 @@ class Executor {
   std::optional<plan::Plan> online_plan(const jobs::Job& job);
   /// Everybody has left the version before the last (promise 5); else back to the queue.
   void wait_until_synced(const jobs::Job& job, bool going_back = false);
-  void lose_patience(const jobs::Job& job, const std::vector<versions::Blocker>& blockers);
+  void lose_patience(const jobs::Job& job, const std::vector<versions::Blocker>& blockers,
+                     bool going_back);
+  /// Before anything is announced: can it be dropped at all? Throws the error that it would give.
+  void rehearse_drop(const jobs::Job& job, const std::vector<jobs::StoredStep>& steps);
   void run_steps(const jobs::Job& job, const std::vector<jobs::StoredStep>& steps);
   bool finds(const jobs::Job& job, JobSession& dressed, const std::string& query);
   void run_probe(const jobs::Job& job, const jobs::StoredStep& step);
@@ -133,6 +136,7 @@ class Executor {
   /// Takes back what the job has done. False: it is not this session's to end any more.
   bool undo(const jobs::Job& job, const Report& reason);
   std::vector<std::string> undo_now(const jobs::StoredStep& step);
+  bool undo_transaction(const jobs::Job& job, const jobs::StoredStep& step, const std::string& end);
   /// False: it has no way back.
   bool undo_outside(const jobs::Job& job, const jobs::StoredStep& step);
   std::unique_ptr<pg::Session> dressed_session(const jobs::Job& job);
@@ -169,8 +173,9 @@ class Executor {
   std::map<std::string, std::chrono::steady_clock::time_point> seen_;
   std::chrono::steady_clock::time_point lag_seen_;
   std::chrono::milliseconds lag_{0};
-  std::string held_back_;    ///< as it was said last
-  bool claims_next_ = true;  ///< false while claimed jobs are still to be run
+  std::string held_back_;     ///< as it was said last
+  bool unannounced_ = false;  ///< it drops something, and there were no nodes to tell
+  bool claims_next_ = true;   ///< false while claimed jobs are still to be run
 };
 
 }  // namespace lockkeeper::workers

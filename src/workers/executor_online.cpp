@@ -14,17 +14,22 @@
 namespace lockkeeper::workers {
 namespace {
 
-bool may_have_steps(const jobs::Job& job, const std::string& pool, bool nodes) {
+bool may_have_steps(const jobs::Job& job, const std::string& pool) {
   return job.transactional && !job.opaque && !job.unparsed_run && job.statements.size() == 1 &&
-         (job.outside_started || pool == jobs::kReorg || nodes);
+         (job.outside_started || pool == jobs::kReorg || job.action.rfind("drop ", 0) == 0 ||
+          job.action.rfind("alter table", 0) == 0);
 }
 
 }  // namespace
 
 std::optional<plan::Plan> Executor::online_plan(const jobs::Job& job) {
   const auto unit = parse::parse_one(job.statements.front());
-  const bool nodes = plan::destroys(unit) && versions::any_nodes(session_);
-  if (!plan::may_be_online(unit) && !nodes) return std::nullopt;
+  const bool destroys = plan::destroys(unit);
+  const bool nodes = destroys && versions::any_nodes(session_);
+  unannounced_ = destroys && !nodes;
+  // The general pool runs what it was given: only announcements are made there.
+  const bool steps = plan::may_be_online(unit) && identity_.pool == jobs::kReorg;
+  if (!steps && !nodes) return std::nullopt;
   JobSession dressed(session_, own_, job, settings_.lock_timeout);
   const pg::Transaction tx(session_, dressed.begin_text());
   auto facts = catalog::read(session_, plan::wanted_facts(unit, job.role),
@@ -34,7 +39,8 @@ std::optional<plan::Plan> Executor::online_plan(const jobs::Job& job) {
 }
 
 std::vector<jobs::StoredStep> Executor::steps_of(const jobs::Job& job) {
-  if (!may_have_steps(job, identity_.pool, hooks_.nodes())) return {};
+  unannounced_ = false;
+  if (!may_have_steps(job, identity_.pool)) return {};
   auto stored = jobs::steps(session_, job.claim.job);
   if (!stored.empty()) return stored;
   const auto plan = online_plan(job);
@@ -52,6 +58,7 @@ void Executor::run_steps(const jobs::Job& job, const std::vector<jobs::StoredSte
   for (const auto& step : steps) {
     if (step.state == "done") continue;
     wait_until_synced(job);
+    if (&step == &steps.front() && !step.step.hides.empty()) rehearse_drop(job, steps);
     const bool last = &step == &steps.back();
     const std::string history = last ? jobs::steps_for_history(steps) : std::string();
     if (step.step.kind == plan::StepKind::probe || step.step.kind == plan::StepKind::backfill) {
@@ -172,6 +179,38 @@ bool Executor::run_step(const jobs::Job& job, const jobs::StoredStep& step,
   return !dressed.trusted();
 }
 
+// Announcing what cannot be dropped would have to be taken back, and rows are written without it
+// from "delete only" on. Only of statements that are quick: others are planned in steps.
+void Executor::rehearse_drop(const jobs::Job& job, const std::vector<jobs::StoredStep>& steps) {
+  const auto& last = steps.back().step;
+  const auto announced = static_cast<std::size_t>(std::count_if(
+      steps.begin(), steps.end(), [](const auto& step) { return !step.step.hides.empty(); }));
+  if (announced + 1 != steps.size() ||
+      std::any_of(last.locks.begin(), last.locks.end(),
+                  [](const auto& lock) { return lock.rewrites || lock.scans; }))
+    return;
+  JobSession dressed(session_, own_, job, settings_.lock_timeout);
+  look(dressed, last.locks);
+  const pg::Transaction undone(session_, dressed.begin_text());
+  for (const auto& statement : last.statements) dressed.run(statement);
+}
+
+// Rows may have been written without a column since it was announced: then it stays as it is now.
+bool Executor::undo_transaction(const jobs::Job& job, const jobs::StoredStep& step,
+                                const std::string& end) {
+  try {
+    return run_step(job, step, undo_now(step), end);
+  } catch (const Error& error) {
+    if (session_.broken() || !step.step.late || error.retry() != Retry::never ||
+        jobs::not_ended(error))
+      throw;
+    log::warning("NOT NULL of a column could not be restored",
+                 {{"job", job.claim.job.str()}, {"reason", error.what()}});
+    pg::Transaction(session_).commit("SET LOCAL search_path = pg_catalog; " + end);
+    return job.role != own_.login;
+  }
+}
+
 bool Executor::undo(const jobs::Job& job, const Report& reason) {
   if (!job.transactional) return true;
   auto steps = jobs::steps(session_, job.claim.job);
@@ -205,7 +244,7 @@ bool Executor::undo(const jobs::Job& job, const Report& reason) {
     const std::string end = jobs::undo_step_text(job.claim, step);
     const auto kind = step.step.kind;
     if (kind == plan::StepKind::transaction) {
-      foreign = run_step(job, step, undo_now(step), end) || foreign;
+      foreign = undo_transaction(job, step, end) || foreign;
     } else if (kind == plan::StepKind::backfill || kind == plan::StepKind::probe ||
                undo_outside(job, step)) {
       pg::Transaction(session_).commit(end);

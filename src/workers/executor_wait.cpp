@@ -40,7 +40,7 @@ void Executor::wait_until_synced(const jobs::Job& job, bool going_back) {
   }
   const auto blockers = versions::blockers(session_, id);
   if (blockers.empty()) return wait_until_synced(job, going_back);
-  if (!going_back) lose_patience(job, blockers);
+  lose_patience(job, blockers, going_back);
   const auto fifth = milliseconds(static_cast<int>(std::min(blockers.front().waited, 5.0) * 200));
   look_again_after_ = std::max(milliseconds(50), fifth);
   throw Error(Retry::same_session, report_of(blockers, job.role == own_.login), kLook);
@@ -48,7 +48,8 @@ void Executor::wait_until_synced(const jobs::Job& job, bool going_back) {
 
 // What was asked for, when it takes too long: transactions in the way are ended, the job is paused
 // or given up.
-void Executor::lose_patience(const jobs::Job& job, const std::vector<versions::Blocker>& blockers) {
+void Executor::lose_patience(const jobs::Job& job, const std::vector<versions::Blocker>& blockers,
+                             bool going_back) {
   const auto patience = versions::patience_of(session_, job.claim.job);
   if (!patience) return;
   const auto over = [&](std::int64_t limit) {
@@ -69,14 +70,14 @@ void Executor::lose_patience(const jobs::Job& job, const std::vector<versions::B
                       {"reason", error.what()}});
       }
     }
-  if (!over(patience->timeout) || patience->then == versions::OnTimeout::wait) return;
+  if (going_back || !over(patience->timeout) || patience->then == versions::OnTimeout::wait) return;
   auto report = report_of(blockers, job.role == own_.login);
   report.message = "gave up after " + std::to_string(patience->timeout) + " s: " + report.message;
   log::warning("job waited for too long",
                {{"job", job.claim.job.str()}, {"reason", report.message}});
   if (patience->then == versions::OnTimeout::cancel)
     throw Error(Retry::never, report, "mdl_timeout");
-  jobs::pause_self(session_, job.claim);
+  jobs::pause_self(session_, job.claim, report);
   jobs::check_claim(session_, job.claim);
 }
 

@@ -186,6 +186,18 @@ TEST_F(Node, loads_everything_anew_when_another_server_knows_less) {
   EXPECT_TRUE(eventually([&] { return node.version() == 0; }));
 }
 
+TEST_F(Node, says_why_it_cannot_join) {
+  execute("CREATE ROLE stranger LOGIN");
+  Cache cache(dsn());
+  {
+    const client::Node node(dsn("stranger"), cache.options);
+    EXPECT_TRUE(cache.will_have_said("lost"));
+  }
+  execute("DROP ROLE stranger");
+  cache.options.name.clear();
+  EXPECT_THROW(client::Node(dsn(), cache.options), Error);
+}
+
 TEST_F(Node, refuses_pins_while_its_cache_is_not_to_be_trusted) {
   Cache cache(dsn());
   cache.options.on_load = [](std::int64_t) { throw std::runtime_error("cannot load"); };

@@ -1,6 +1,7 @@
 // What goes is announced; life and death of nodes (promises 5, 7).
 #include <thread>
 
+#include "base/testpoint.hpp"
 #include "versions/versions.hpp"
 
 namespace lockkeeper::test {
@@ -73,19 +74,42 @@ TEST_F(VersionsNodes, promise_7_the_drop_of_a_column_is_cancelled_whole_or_not_a
   EXPECT_EQ(value("SELECT count(*) FROM information_schema.columns WHERE table_name = 't'"), "1");
 }
 
-TEST_F(VersionsNodes, promise_7_a_column_that_cannot_be_dropped_is_as_it_was) {
+TEST_F(VersionsNodes, promise_7_a_column_that_cannot_be_dropped_is_not_even_announced) {
   as_owner("CREATE TABLE t (a int, b int NOT NULL); CREATE VIEW v AS SELECT b FROM t");
   const auto before = shape();
   ManualNode node(dsn());
   start_workers();
   const auto job = submit("ALTER TABLE t DROP COLUMN b");
-  for (const char* versions : {"1", "2", "3", "4"}) {
-    await("SELECT count(*) FROM lockkeeper.ddl_schema_diff", versions);
-    node.follow();
-  }
-  EXPECT_EQ(end_of(job), "rollback done");
+  EXPECT_EQ(end_of(job), "cancelled");
   EXPECT_EQ(error_of(job), "2BP01");
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_schema_diff"), "0");
   EXPECT_EQ(shape(), before);
+}
+
+TEST_F(VersionsNodes, promise_7_a_drop_that_fails_after_all_is_taken_back_as_far_as_rows_allow) {
+  for (const bool written : {false, true}) {
+    as_owner("DROP TABLE IF EXISTS t CASCADE; CREATE TABLE t (a int, b int NOT NULL)");
+    const auto last = std::stoi("0" + value("SELECT max(version) FROM lockkeeper.ddl_schema_diff"));
+    ManualNode node(dsn());
+    start_workers();
+    const auto job = submit("ALTER TABLE t DROP COLUMN b");
+    await_wait("node api-1");
+    node.follow();
+    await("SELECT schema_state FROM lockkeeper.ddl_job", "delete only");
+    as_owner("CREATE VIEW v AS SELECT b FROM t");
+    if (written) as_owner("INSERT INTO t (a) VALUES (1)");
+    for (int more = 2; more <= 4; ++more) {
+      await("SELECT max(version) FROM lockkeeper.ddl_schema_diff", std::to_string(last + more));
+      node.follow();
+    }
+    EXPECT_EQ(end_of(job), "rollback done");
+    EXPECT_EQ(error_of(job), "2BP01");
+    EXPECT_EQ(value("SELECT attnotnull FROM pg_attribute WHERE attname = 'b' AND attrelid = "
+                    "'t'::regclass"),
+              written ? "false" : "true");
+    EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.hidden"), "0");
+    stop_workers();
+  }
 }
 
 TEST_F(VersionsNodes, a_table_is_announced_before_it_is_dropped) {
@@ -106,6 +130,38 @@ TEST_F(VersionsNodes, a_table_is_announced_before_it_is_dropped) {
   EXPECT_EQ(affected(job),
             "relation:public.\"U u\" relation:public.\"U u\" same, relation:public.t "
             "relation:public.t same, relation:public.\"U u\" -, relation:public.t -");
+}
+
+TEST_F(VersionsNodes, what_a_node_uses_is_announced_also_right_after_it_came) {
+  as_owner("CREATE TABLE t (a int, b int)");
+  start_workers();
+  EXPECT_EQ(end_of(submit("ALTER TABLE t ADD c int")), "synced");
+  ManualNode node(dsn());
+  const auto job = submit("ALTER TABLE t DROP COLUMN b");
+  await_wait("node api-1");
+  EXPECT_EQ(value("SELECT schema_state FROM lockkeeper.ddl_job"), "write only");
+  run_command({"cancel", job.str(), "--dsn", dsn().conninfo()});
+  await("SELECT schema_state FROM lockkeeper.ddl_job", "public");
+  node.follow();
+  EXPECT_EQ(end_of(job), "rollback done");
+}
+
+TEST_F(VersionsNodes, a_drop_that_a_node_overtook_is_announced_to_it) {
+  as_owner("CREATE TABLE t (a int, b int)");
+  std::unique_ptr<ManualNode> node;
+  testpoint::set_hook([&](const std::string& name) {
+    if (name == "before_commit" && !node) node = std::make_unique<ManualNode>(dsn());
+  });
+  start_workers(1);
+  const auto job = submit("ALTER TABLE t DROP COLUMN b");
+  await_wait("node api-1");
+  EXPECT_EQ(value("SELECT schema_state FROM lockkeeper.ddl_job"), "write only");
+  node->follow();
+  await("SELECT schema_state FROM lockkeeper.ddl_job", "delete only");
+  node->follow();
+  await_state(job, "done");
+  node->follow();
+  EXPECT_EQ(end_of(job), "synced");
 }
 
 // Life and death of nodes.
@@ -161,6 +217,37 @@ TEST_F(VersionsNodes, a_node_that_does_not_come_back_is_not_waited_for) {
   EXPECT_EQ(end_of(job), "synced");
   pg::Session session(dsn(), "too late");
   EXPECT_THROW(versions::Syncer(session).restart(id), Error);
+}
+
+// As a driver without autocommit leaves it.
+TEST_F(VersionsNodes, an_open_transaction_of_a_node_keeps_it_alive_no_longer_than_its_lease) {
+  as_owner("CREATE TABLE t (a int)");
+  ManualNode careless(dsn(), "careless", seconds(1));
+  careless.session.script("BEGIN");
+  careless.syncer.heartbeat();
+  start_workers();
+  EXPECT_EQ(end_of(submit("ALTER TABLE t ADD b int")), "synced");
+}
+
+TEST_F(VersionsNodes, the_owner_of_the_queue_fences_any_node) {
+  as_owner("CREATE TABLE t (a int); CREATE TABLE u (a int)");
+  execute("CREATE ROLE squatter LOGIN");
+  as_owner("SELECT lockkeeper.grant_use('squatter')");
+  {
+    ManualNode node(dsn("squatter"), "squatter");
+    start_workers();
+    const auto job = submit("ALTER TABLE t ADD b int");
+    await_state(job, "done");
+    const auto id = std::to_string(node.syncer.node());
+    EXPECT_EQ(run_command({"nodes", "--remove", id, "--dsn", dsn().conninfo()}).code, 0);
+    EXPECT_EQ(end_of(job), "synced");
+    EXPECT_EQ(run_command({"nodes", "--remove", id, "--dsn", dsn().conninfo()}).code, 1);
+    EXPECT_THROW(node.syncer.heartbeat(), Error);
+    for (const char* name : {"", "a\nb", "\x1b[31m"})
+      EXPECT_THROW(versions::Syncer(node.session).init(name, seconds(9)), Error) << name;
+    EXPECT_THROW(versions::Syncer(node.session).init("long", seconds(3601)), Error);
+  }
+  execute("DROP OWNED BY squatter; DROP ROLE squatter");
 }
 
 TEST_F(VersionsNodes, a_node_that_says_goodbye_is_not_waited_for) {

@@ -338,6 +338,61 @@ TEST_F(Versions, a_transaction_in_the_way_is_ended_when_that_was_asked_for) {
   EXPECT_THROW(old_reader.script("SELECT 1"), Error);
 }
 
+// Of another role's transactions the job's role must have the right to end them.
+TEST_F(Versions, nobody_ends_a_transaction_that_he_has_no_right_to_end) {
+  make_tables();
+  pg::Session old_reader(server().dsn(database_), "superuser");
+  bool begun = false;
+  testpoint::set_hook([&](const std::string& name) {
+    if (name == "after_statement" && !std::exchange(begun, true))
+      old_reader.script("BEGIN; SELECT FROM big LIMIT 1");
+  });
+  start_workers(2);
+  client::ApplyOptions options;
+  options.tuning = {{"kill_blockers", "1"}, {"mdl_timeout", "2"}, {"mdl_on_timeout", "cancel"}};
+  const auto job = submit("ALTER TABLE big ADD FOREIGN KEY (b) REFERENCES target", options);
+  await("SELECT count(*) FROM lockkeeper.ddl_job WHERE state = 'rolling back' OR error ? 'cancel'",
+        "1");
+  old_reader.script("COMMIT");  // It is still there.
+  EXPECT_EQ(end_of(job), "rollback done");
+}
+
+TEST_F(Versions, promise_11_a_prepared_transaction_is_waited_for_over_a_restart) {
+  make_tables();
+  pg::Session prepared(dsn(), "prepared");
+  bool begun = false;
+  testpoint::set_hook([&](const std::string& name) {
+    if (name != "after_statement" || std::exchange(begun, true)) return;
+    prepared.script(
+        "BEGIN; SELECT FROM big LIMIT 1; SELECT pg_current_xact_id(); PREPARE TRANSACTION 'kept'");
+  });
+  start_workers(2);
+  const auto job = submit("ALTER TABLE big ADD FOREIGN KEY (b) REFERENCES target");
+  await_wait("prepared transaction kept");
+  server().crash_and_restart();
+  await_wait("prepared transaction kept");
+  EXPECT_EQ(value("SELECT name FROM lockkeeper.ddl_mdl_view"), "kept");
+  EXPECT_EQ(steps_done(), "2");
+  pg::Session(dsn(), "again").script("ROLLBACK PREPARED 'kept'");
+  EXPECT_EQ(end_of(job), "synced");
+}
+
+TEST_F(Versions, a_setting_of_the_queue_ends_waits_that_have_begun) {
+  make_tables();
+  pg::Session old_reader(dsn(), "old reader");
+  bool begun = false;
+  testpoint::set_hook([&](const std::string& name) {
+    if (name == "after_statement" && !std::exchange(begun, true))
+      old_reader.script("BEGIN; SELECT FROM big LIMIT 1");
+  });
+  start_workers(2);
+  const auto job = submit("ALTER TABLE big ADD FOREIGN KEY (b) REFERENCES target");
+  await_wait("pid");
+  as_owner("SELECT lockkeeper.set('mdl', 'nodes')");
+  EXPECT_EQ(end_of(job), "synced");
+  old_reader.script("COMMIT");
+}
+
 TEST_F(Versions, a_pinned_transaction_holds_the_next_step_back) {
   make_tables();
   pg::Session pinned(dsn(), "pinned");
