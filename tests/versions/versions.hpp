@@ -42,6 +42,13 @@ class Versions : public Online {
     await("SELECT error->>'message' LIKE 'waits for " + what + "%' FROM lockkeeper.ddl_job",
           "true");
   }
+  // SHARE ROW EXCLUSIVE stops writers, not readers: `begin` has one come in while the first step is
+  // under way.
+  static void during_first_step(const std::function<void()>& begin) {
+    testpoint::set_hook([begin, begun = std::make_shared<bool>(false)](const std::string& name) {
+      if (name == "after_statement" && !std::exchange(*begun, true)) begin();
+    });
+  }
   std::string steps_done() {
     return value("SELECT count(*) FROM lockkeeper.ddl_step WHERE state = 'done'");
   }

@@ -277,11 +277,7 @@ TEST_F(Versions, promise_5_a_step_waits_for_older_transactions_and_for_no_younge
   make_tables();
   pg::Session old_reader(dsn(), "old reader");
   pg::Session prepared(dsn(), "prepared");
-  bool begun = false;
-  testpoint::set_hook([&](const std::string& name) {
-    // SHARE ROW EXCLUSIVE stops writers, not readers: they come in while the step is under way.
-    if (name != "after_statement" || begun) return;
-    begun = true;
+  during_first_step([&] {
     old_reader.script("BEGIN; SELECT FROM big LIMIT 1");
     prepared.script("BEGIN; SELECT FROM big LIMIT 1; PREPARE TRANSACTION 'left behind'");
   });
@@ -309,11 +305,7 @@ TEST_F(Versions, promise_5_a_step_waits_for_older_transactions_and_for_no_younge
 TEST_F(Versions, with_nodes_only_no_transaction_is_waited_for) {
   make_tables();
   pg::Session old_reader(dsn(), "old reader");
-  bool begun = false;
-  testpoint::set_hook([&](const std::string& name) {
-    if (name == "after_statement" && !std::exchange(begun, true))
-      old_reader.script("BEGIN; SELECT FROM big LIMIT 1");
-  });
+  during_first_step([&] { old_reader.script("BEGIN; SELECT FROM big LIMIT 1"); });
   start_workers(2);
   client::ApplyOptions options;
   options.tuning = {{"mdl", "nodes"}};
@@ -325,11 +317,7 @@ TEST_F(Versions, with_nodes_only_no_transaction_is_waited_for) {
 TEST_F(Versions, a_transaction_in_the_way_is_ended_when_that_was_asked_for) {
   make_tables();
   pg::Session old_reader(dsn(), "old reader");
-  bool begun = false;
-  testpoint::set_hook([&](const std::string& name) {
-    if (name == "after_statement" && !std::exchange(begun, true))
-      old_reader.script("BEGIN; SELECT FROM big LIMIT 1");
-  });
+  during_first_step([&] { old_reader.script("BEGIN; SELECT FROM big LIMIT 1"); });
   start_workers(2);
   client::ApplyOptions options;
   options.tuning = {{"kill_blockers", "1"}};
@@ -342,11 +330,7 @@ TEST_F(Versions, a_transaction_in_the_way_is_ended_when_that_was_asked_for) {
 TEST_F(Versions, nobody_ends_a_transaction_that_he_has_no_right_to_end) {
   make_tables();
   pg::Session old_reader(server().dsn(database_), "superuser");
-  bool begun = false;
-  testpoint::set_hook([&](const std::string& name) {
-    if (name == "after_statement" && !std::exchange(begun, true))
-      old_reader.script("BEGIN; SELECT FROM big LIMIT 1");
-  });
+  during_first_step([&] { old_reader.script("BEGIN; SELECT FROM big LIMIT 1"); });
   start_workers(2);
   client::ApplyOptions options;
   options.tuning = {{"kill_blockers", "1"}, {"mdl_timeout", "2"}, {"mdl_on_timeout", "cancel"}};
@@ -360,9 +344,7 @@ TEST_F(Versions, nobody_ends_a_transaction_that_he_has_no_right_to_end) {
 TEST_F(Versions, promise_11_a_prepared_transaction_is_waited_for_over_a_restart) {
   make_tables();
   pg::Session prepared(dsn(), "prepared");
-  bool begun = false;
-  testpoint::set_hook([&](const std::string& name) {
-    if (name != "after_statement" || std::exchange(begun, true)) return;
+  during_first_step([&] {
     prepared.script(
         "BEGIN; SELECT FROM big LIMIT 1; SELECT pg_current_xact_id(); PREPARE TRANSACTION 'kept'");
   });
@@ -380,11 +362,7 @@ TEST_F(Versions, promise_11_a_prepared_transaction_is_waited_for_over_a_restart)
 TEST_F(Versions, a_setting_of_the_queue_ends_waits_that_have_begun) {
   make_tables();
   pg::Session old_reader(dsn(), "old reader");
-  bool begun = false;
-  testpoint::set_hook([&](const std::string& name) {
-    if (name == "after_statement" && !std::exchange(begun, true))
-      old_reader.script("BEGIN; SELECT FROM big LIMIT 1");
-  });
+  during_first_step([&] { old_reader.script("BEGIN; SELECT FROM big LIMIT 1"); });
   start_workers(2);
   const auto job = submit("ALTER TABLE big ADD FOREIGN KEY (b) REFERENCES target");
   await_wait("pid");
@@ -396,11 +374,7 @@ TEST_F(Versions, a_setting_of_the_queue_ends_waits_that_have_begun) {
 TEST_F(Versions, a_pinned_transaction_holds_the_next_step_back) {
   make_tables();
   pg::Session pinned(dsn(), "pinned");
-  bool begun = false;
-  testpoint::set_hook([&](const std::string& name) {
-    if (name == "after_statement" && !std::exchange(begun, true))
-      pinned.script("BEGIN; SELECT lockkeeper.pin('big')");
-  });
+  during_first_step([&] { pinned.script("BEGIN; SELECT lockkeeper.pin('big')"); });
   start_workers(2);
   const auto job = submit("ALTER TABLE big ADD FOREIGN KEY (b) REFERENCES target");
   await_wait("pid");
