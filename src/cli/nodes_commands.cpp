@@ -96,9 +96,6 @@ Json json_of(const versions::Blocker& blocker) {
 }
 
 std::vector<std::string> row_of(const versions::Blocker& blocker) {
-  const std::string who = blocker.is_node    ? "node " + blocker.name
-                          : blocker.pid != 0 ? "pid " + std::to_string(blocker.pid)
-                                             : "prepared transaction " + blocker.name;
   const std::string what =
       blocker.is_node && blocker.node_version < 0 ? "loading"
       : blocker.is_node ? "version " + std::to_string(blocker.node_version) + " of " +
@@ -108,7 +105,7 @@ std::vector<std::string> row_of(const versions::Blocker& blocker) {
           blocker.action,
           std::to_string(blocker.step),
           duration(blocker.waited),
-          who,
+          versions::who(blocker),
           blocker.role,
           blocker.application,
           what,

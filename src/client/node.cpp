@@ -109,6 +109,7 @@ class Node::Impl : public std::enable_shared_from_this<Node::Impl> {
     return joined_ && Clock::now() < lease_end_;
   }
 
+ private:
   void say_goodbye() {
     if (!session_ || session_->broken() || !syncer_ || syncer_->node() == 0) return;
     try {
@@ -117,7 +118,6 @@ class Node::Impl : public std::enable_shared_from_this<Node::Impl> {
     }
   }
 
- private:
   void unpin(std::list<Pinned>::iterator place) {
     bool waited_for = false;
     {
@@ -289,7 +289,6 @@ class Node::Impl : public std::enable_shared_from_this<Node::Impl> {
       const std::lock_guard lock(mutex_);
       lease_end_ = sent + options_.lease;
       if (global == version_) return;
-      if (global > version_) lease_end_ = sent + options_.lease;
     }
     if (global < version()) return join_anew("the database has gone back to an earlier version");
     catch_up(false);  // Its notification was lost.

@@ -18,13 +18,6 @@ std::string list(const std::vector<std::string>& columns) {
   return text;
 }
 
-const catalog::Column* column_of(const catalog::Table& table, const std::string& name) {
-  const auto found =
-      std::find_if(table.columns.begin(), table.columns.end(),
-                   [&](const catalog::Column& column) { return column.name == name; });
-  return found == table.columns.end() ? nullptr : &*found;
-}
-
 bool proven(const catalog::Table& table, const std::string& column) {
   return std::count(table.proven_not_null.begin(), table.proven_not_null.end(), column) != 0;
 }
@@ -109,7 +102,7 @@ std::string Alter::name_for(const parse::AlterPiece& piece, const std::string& w
   auto columns = piece.columns;
   columns.erase(std::remove_if(columns.begin(), columns.end(),
                                [&](const auto& column) {
-                                 return column_of(table_, column) == nullptr &&
+                                 return find_column(table_, column) == nullptr &&
                                         added_.count(column) == 0;
                                }),
                 columns.end());
@@ -140,7 +133,7 @@ void Alter::prove_not_null(const std::string& column) {
   first_undo_.push_back("ALTER TABLE IF EXISTS " + name_ + " DROP CONSTRAINT IF EXISTS " + helper);
   proofs_.push_back("VALIDATE CONSTRAINT " + helper);
   drop_helpers_.push_back("DROP CONSTRAINT " + helper);
-  if (column_of(table_, column) != nullptr)
+  if (find_column(table_, column) != nullptr)
     probe("SELECT FROM " + name_ + " WHERE " + quoted(column) + " IS NULL", "23502",
           "column " + quoted(column) + " of relation " + quoted(table_.name) +
               " contains null values");
@@ -182,7 +175,7 @@ bool Alter::place_unique(std::size_t i) {
         }
         continue;
       }
-      const auto* known = column_of(table_, column);
+      const auto* known = find_column(table_, column);
       if (known == nullptr || known->composite) return false;
       if (known->not_null) continue;
       if (!proven(table_, column)) prove_not_null(column);
@@ -217,7 +210,7 @@ void Alter::probe(const std::string& query, const std::string& sqlstate,
 void Alter::probe_check(const parse::AlterPiece& piece, const std::string& name) {
   const auto& columns = piece.columns;
   if (piece.check.empty() || !std::all_of(columns.begin(), columns.end(), [&](const auto& column) {
-        return column_of(table_, column) != nullptr && filled(column) == nullptr;
+        return find_column(table_, column) != nullptr && filled(column) == nullptr;
       }))
     return;
   probe("SELECT FROM " + name_ + " AS " + quoted(table_.name) + " WHERE NOT (" + piece.check + ")",
@@ -234,7 +227,7 @@ void Alter::probe_reference(const parse::AlterPiece& piece, const std::string& n
   std::string given;
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const auto& column = piece.columns[i];
-    if (column_of(table_, column) == nullptr || filled(column) != nullptr) return;
+    if (find_column(table_, column) == nullptr || filled(column) != nullptr) return;
     joined += (i == 0 ? "" : " AND ") + ("p." + quoted(keys[i])) + " = t." + quoted(column);
     given += " AND t." + quoted(column) + " IS NOT NULL";
   }
@@ -300,7 +293,7 @@ bool Alter::place(std::size_t i) {
   const auto& part = piece.part;
   if (part.kind == "add constraint") return place_constraint(i);
   if (part.kind == "set not null") {
-    const auto* column = column_of(table_, part.column);
+    const auto* column = find_column(table_, part.column);
     if (column == nullptr || column->composite || filled(part.column) != nullptr) return false;
     if (!column->not_null && !proven(table_, part.column)) prove_not_null(part.column);
     set_not_null_.push_back(part.column);
@@ -314,7 +307,7 @@ bool Alter::place(std::size_t i) {
   }
   if (part.kind == "add column") {
     // What is there already is not ours to take back.
-    if (!adds_instantly(piece) || column_of(table_, part.column) != nullptr) return false;
+    if (!adds_instantly(piece) || find_column(table_, part.column) != nullptr) return false;
     first_.push_back({i, {}, false, {}});
     first_undo_.push_back("ALTER TABLE IF EXISTS " + name_ + " DROP COLUMN IF EXISTS " +
                           quoted(part.column));

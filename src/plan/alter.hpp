@@ -16,6 +16,8 @@ namespace lockkeeper::plan {
 
 /// The table of a reference; null: it is not there.
 const catalog::Table* find_table(const catalog::Facts& facts, const parse::ObjectRef& ref);
+/// Its column with that name; nullptr: it has none.
+const catalog::Column* find_column(const catalog::Table& table, const std::string& name);
 
 // A column for which rows have to be written: it is filled under a name of its own.
 struct Filled {

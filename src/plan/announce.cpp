@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "plan/alter.hpp"
 #include "plan/lock_rules.hpp"
 
 namespace lockkeeper::plan {
@@ -9,18 +10,6 @@ namespace {
 
 using parse::quoted;
 using parse::quoted_name;
-
-const catalog::Table* table_of(const catalog::Facts& facts, const parse::Part& part) {
-  const auto found = facts.tables.find(quoted_name(part.relation));
-  return found == facts.tables.end() ? nullptr : &found->second;
-}
-
-const catalog::Column* column_of(const catalog::Table& table, const std::string& name) {
-  const auto found =
-      std::find_if(table.columns.begin(), table.columns.end(),
-                   [&](const catalog::Column& column) { return column.name == name; });
-  return found == table.columns.end() ? nullptr : &*found;
-}
 
 // Without them a row cannot be written: writers cannot leave them before they are gone.
 bool cannot_be_left(const catalog::Table& table, const catalog::Column& column) {
@@ -37,8 +26,8 @@ struct Going {
 };
 
 void add_column(const parse::Part& part, const catalog::Facts& facts, Going& going) {
-  const auto* table = table_of(facts, part);
-  const auto* column = table == nullptr ? nullptr : column_of(*table, part.column);
+  const auto* table = find_table(facts, part.relation);
+  const auto* column = table == nullptr ? nullptr : find_column(*table, part.column);
   if (column == nullptr || cannot_be_left(*table, *column)) return;
   const std::string name = quoted(table->schema) + "." + quoted(table->name);
   for (auto* step : {&going.unread, &going.unwritten}) {
@@ -85,7 +74,7 @@ std::optional<Plan> announced(const parse::Unit& unit, const catalog::Facts& fac
   Going going;
   for (const auto& part : unit.statements.front().parts) {
     if (part.kind == "drop column") add_column(part, facts, going);
-    const auto* table = part.kind == "drop table" ? table_of(facts, part) : nullptr;
+    const auto* table = part.kind == "drop table" ? find_table(facts, part.relation) : nullptr;
     if (table != nullptr) going.unread.hides.push_back({table->oid, ""});
   }
   if (going.unread.hides.empty()) return steps;

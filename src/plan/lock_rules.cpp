@@ -1,5 +1,7 @@
 #include "plan/lock_rules.hpp"
 
+#include "plan/alter.hpp"
+
 #include <algorithm>
 #include <map>
 #include <string_view>
@@ -59,12 +61,6 @@ const catalog::Table* table_of(const parse::Part& part, const catalog::Facts& fa
   return found == facts.tables.end() ? nullptr : &found->second;
 }
 
-const catalog::Column* column_of(const catalog::Table& table, const std::string& name) {
-  for (const auto& column : table.columns)
-    if (column.name == name) return &column;
-  return nullptr;
-}
-
 bool calls_volatile(const parse::Part& part, const catalog::Facts& facts) {
   return std::any_of(part.functions.begin(), part.functions.end(), [&](const auto& name) {
     const auto found = facts.volatile_function.find(name);
@@ -115,7 +111,7 @@ Rule set_not_null(const parse::Part& part, const catalog::Facts& facts) {
 
 Rule modify_column(const parse::Part& part, const catalog::Facts& facts) {
   const auto* table = table_of(part, facts);
-  const auto* column = table != nullptr ? column_of(*table, part.column) : nullptr;
+  const auto* column = table != nullptr ? find_column(*table, part.column) : nullptr;
   if (table != nullptr && table->rehearsal && !table->rehearsal->rewrites)
     return {access_exclusive, false, false, "the stored values stay; statistics are lost"};
   const bool free =

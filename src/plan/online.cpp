@@ -17,6 +17,13 @@ const catalog::Table* find_table(const catalog::Facts& facts, const parse::Objec
   return found == facts.tables.end() ? nullptr : &found->second;
 }
 
+const catalog::Column* find_column(const catalog::Table& table, const std::string& name) {
+  const auto found =
+      std::find_if(table.columns.begin(), table.columns.end(),
+                   [&](const catalog::Column& column) { return column.name == name; });
+  return found == table.columns.end() ? nullptr : &*found;
+}
+
 namespace {
 
 using parse::quoted;

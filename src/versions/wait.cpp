@@ -34,16 +34,20 @@ Blocker blocker_from(const pg::Row& row) {
 
 }  // namespace
 
+std::string who(const Blocker& blocker) {
+  if (blocker.is_node) return "node " + blocker.name;
+  return blocker.pid == 0 ? "prepared transaction " + blocker.name
+                          : "pid " + std::to_string(blocker.pid);
+}
+
 std::string words_for(const Blocker& blocker) {
   if (blocker.is_node)
-    return "node " + blocker.name +
-           (blocker.node_version < 0 ? " (loading)"
-                                     : " (version " + std::to_string(blocker.node_version) +
-                                           " of " + std::to_string(blocker.version) + ")");
-  const std::string who = blocker.pid == 0 ? "prepared transaction " + blocker.name
-                                           : "pid " + std::to_string(blocker.pid);
-  std::string words = who + ", which has used " + blocker.relation + " since before version " +
-                      std::to_string(blocker.version);
+    return who(blocker) + (blocker.node_version < 0
+                               ? " (loading)"
+                               : " (version " + std::to_string(blocker.node_version) + " of " +
+                                     std::to_string(blocker.version) + ")");
+  std::string words = who(blocker) + ", which has used " + blocker.relation +
+                      " since before version " + std::to_string(blocker.version);
   words += ", for " + seconds(blocker.age > 0 ? blocker.age : blocker.waited);
   if (!blocker.role.empty())
     words += " (role " + blocker.role + ", application \"" + blocker.application + "\"" +

@@ -36,6 +36,8 @@ struct Blocker {
   int step = 0;           ///< the last one that is done
 };
 
+/// "node api-3", "pid 77", "prepared transaction x".
+std::string who(const Blocker& blocker);
 /// "node api-3 (version 4 of 6)"; "pid 77, which holds locks on orders for 12 s (role app, …)".
 std::string words_for(const Blocker& blocker);
 
