@@ -40,6 +40,20 @@ ensure_packages() {
     die "apt-get could not install ${wanted[*]}"
 }
 
+# Prometheus and promtool, for a test: unpacked, not installed, so that no daemon is started on this machine.
+fetch_prometheus() {
+  local at="$top/build/prometheus"
+  [ -x "$at/usr/bin/promtool" ] && return
+  command -v prometheus >/dev/null && command -v promtool >/dev/null && return
+  say "fetching prometheus"
+  local download wanted=(prometheus)
+  download=$(mktemp -d)
+  (cd "$download" && { apt-get download -qq prometheus || { as_root apt-get update -qq && apt-get download -qq prometheus; }; }) >/dev/null 2>&1 ||
+    { rm -rf "$download"; die "apt-get could not download prometheus"; }
+  mkdir -p "$at" && dpkg-deb -x "$download"/prometheus_*.deb "$at"
+  rm -rf "$download"
+}
+
 # build PRESET: configure and build, quietly unless it fails.
 build() {
   say "building ($1)"

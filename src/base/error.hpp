@@ -23,6 +23,9 @@ struct Report {
   std::string context;    ///< may be empty
   std::string statement;  ///< the statement that failed; may be empty
   int position = 0;       ///< 1-based character in `statement`; 0 = not known
+  std::string waits_for =
+      {};                   ///< when it is no failure but a wait: lock, node, transaction, cut-over
+  double held_seconds = 0;  ///< of a wait: for how long that has been in the way
 };
 
 class Error : public std::runtime_error {

@@ -15,6 +15,7 @@ namespace {
 struct JobWords {
   std::vector<std::int64_t> ids;
   int limit = 50;
+  std::string state;
   Json wanted = Json::object();
   bool until_empty = false;
 };
@@ -189,14 +190,18 @@ void add_jobs(CLI::App& app, Context& context) {
   const auto words = std::make_shared<JobWords>();
   words->limit = 1000;
   command->add_option("-n,--limit", words->limit, "At most so many")->check(CLI::Range(1, 1000000));
+  command->add_option("--state", words->state, "In this state")
+      ->check(CLI::IsMember(
+          {"queueing", "running", "pausing", "paused", "cancelling", "rolling back", "done"}));
   add_json_option(*command, context);
   command->callback([&context, words] {
     context.action = [&context, words] {
-      const auto jobs = context.client().jobs(words->limit);
+      const auto jobs = context.client().jobs(words->limit, words->state);
       if (context.json)
         print_json(jobs);
       else if (jobs.empty())
-        std::cout << "no unfinished jobs" << std::endl;
+        std::cout << "no unfinished jobs"
+                  << (words->state.empty() ? "" : " in state " + words->state) << std::endl;
       else
         print_jobs(jobs);
       return kDone;

@@ -141,7 +141,9 @@ std::vector<Explained> Client::plan(const SourceText& source, const ApplyOptions
   return result;
 }
 
-std::vector<Json> Client::jobs(int limit) { return jobs::list(*session_, limit); }
+std::vector<Json> Client::jobs(int limit, const std::string& state) {
+  return jobs::list(*session_, limit, state);
+}
 std::vector<Json> Client::history(int limit, const Json& wanted) {
   return jobs::history(*session_, wanted, limit);
 }

@@ -64,7 +64,8 @@ class Client {
   /// Changes how a job of the queue is run, also while it runs; gives what is set then.
   jobs::Tuning alter(JobId job, const jobs::Tuning& changes);
 
-  std::vector<Json> jobs(int limit = 1000);
+  /// Unfinished jobs, at most `limit`; those in `state`, or all when it is empty.
+  std::vector<Json> jobs(int limit = 1000, const std::string& state = {});
   /// `wanted`: see jobs::history.
   std::vector<Json> history(int limit = 50, const Json& wanted = Json::object());
   std::vector<Json> statistics();

@@ -21,6 +21,10 @@ std::string to_json(const Report& report) {
   if (!report.context.empty()) json["context"] = report.context;
   if (report.position > 0) json["position"] = report.position;
   if (!report.statement.empty()) json["statement"] = report.statement;
+  if (!report.waits_for.empty()) {
+    json["waits_for"] = report.waits_for;
+    json["held_seconds"] = report.held_seconds;
+  }
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

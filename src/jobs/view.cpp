@@ -13,8 +13,8 @@ std::vector<Json> objects(const pg::Rows& rows) {
 
 }  // namespace
 
-std::vector<Json> list(pg::Session& session, int limit) {
-  return objects(session.run(sql::jobs_list, pg::Params::of(limit)));
+std::vector<Json> list(pg::Session& session, int limit, const std::string& state) {
+  return objects(session.run(sql::jobs_list, pg::Params::of(limit, state)));
 }
 
 std::vector<Json> history(pg::Session& session, const Json& wanted, int limit) {

@@ -15,8 +15,8 @@ namespace lockkeeper::jobs {
 
 using Json = nlohmann::ordered_json;
 
-/// Unfinished jobs, in id order, at most `limit`.
-std::vector<Json> list(pg::Session& session, int limit);
+/// Unfinished jobs, in id order, at most `limit`; those in `state`, or all when it is empty.
+std::vector<Json> list(pg::Session& session, int limit, const std::string& state = {});
 /// Ended jobs, newest first, at most `limit`. `wanted`: the filters of lockkeeper.find_history
 /// {"object", "action", "state", "role", "batch", "since", "until", "before"}; {} for all.
 std::vector<Json> history(pg::Session& session, const Json& wanted, int limit);

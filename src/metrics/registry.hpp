@@ -1,19 +1,24 @@
 #pragma once
-// All metrics of a worker process, and their HTTP exposer: the only user of prometheus-cpp. Names
-// and sentences stand in metrics/metrics.txt, which a test compares with what is exported. Any
-// thread. Nothing survives a restart: counters start at zero, as Prometheus expects.
+// All metrics of a worker process: the only user of prometheus-cpp. Names and sentences come from
+// metrics/metrics.txt. Any thread. Nothing survives a restart: counters start at zero, as
+// Prometheus expects.
 
+#include <chrono>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "metrics/list.hpp"
+
 namespace lockkeeper::metrics {
 
-struct QueueGauge {
-  std::string state;
-  std::string action;
-  double jobs = 0;
-  double oldest_seconds = 0;
+using Labels = std::map<std::string, std::string>;
+
+/// One series of a gauge.
+struct Sample {
+  Labels labels;
+  double value = 0;
 };
 
 class Registry {
@@ -23,27 +28,62 @@ class Registry {
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
 
-  /// Serves GET /metrics at "address:port"; port 0 picks one. Gives the address in use. Throws
-  /// Error when it is taken.
-  std::string expose(const std::string& address);
-  /// The text that /metrics would give.
-  [[nodiscard]] std::string text() const;
+  /// Counters and histograms of a database that have no other label begin at zero now, so that a
+  /// rate sees their first step.
+  void begin(const std::string& database);
+  /// Adds to a counter.
+  void count(Metric metric, const Labels& labels, double more = 1);
+  /// Adds a value to a histogram: seconds, or tries.
+  void observe(Metric metric, const Labels& labels, double value);
+  void set(Metric metric, const Labels& labels, double value);
+  /// Replaces all series of the gauge that have the label database=`database`: what is not among
+  /// `samples` has no series any more.
+  void replace(Metric metric, const std::string& database, const std::vector<Sample>& samples);
 
-  void job_ended(const std::string& database, const std::string& action, const std::string& result,
-                 double wait_seconds, double run_seconds);
-  void job_retried(const std::string& database, const std::string& sqlstate);
-  void job_reclaimed(const std::string& database);
-  /// `by`: notification, poll, retry, chain.
-  void woken(const std::string& database, const std::string& by);
-  void pool(const std::string& database, const std::string& pool, int most, int workers, int busy);
-  /// Replaces all gauges of the queue: what is gone has no series any more.
-  void queue(const std::string& database, const std::vector<QueueGauge>& gauges);
-  void query(const std::string& name, double seconds, const std::string& sqlstate);
-  void connected(const std::string& database, bool yes);
+  /// The text that GET /metrics gives (Prometheus' exposition format 0.0.4), with what the process
+  /// uses now.
+  [[nodiscard]] std::string text();
 
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
+};
+
+/// Adds its lifetime, in seconds, to a histogram. One thread.
+class Timer {
+ public:
+  Timer(Registry& registry, Metric metric, Labels labels)
+      : registry_(registry), metric_(metric), labels_(std::move(labels)) {}
+  ~Timer() {
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun_;
+    registry_.observe(metric_, labels_, took.count());
+  }
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+
+  void add(const std::string& label, const std::string& value) { labels_[label] = value; }
+
+ private:
+  Registry& registry_;
+  Metric metric_;
+  Labels labels_;
+  std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
+};
+
+/// Counts an operation, and its time, when it goes out of scope: as an error, unless succeeded()
+/// was called. One thread.
+class Operation {
+ public:
+  Operation(Registry& registry, const std::string& database, const char* name)
+      : timer_(registry, operation_seconds,
+               {{"database", database}, {"operation", name}, {"result", "error"}}) {}
+
+  void succeeded() { timer_.add("result", "ok"); }
+  /// It could not be done now, which is no error: somebody holds a lock, or a job is to be stopped.
+  void put_off() { timer_.add("result", "put off"); }
+
+ private:
+  Timer timer_;
 };
 
 }  // namespace lockkeeper::metrics

@@ -9,6 +9,8 @@
 #include <thread>
 
 #include "base/log.hpp"
+#include "parse/parser.hpp"
+#include "pg/migrator.hpp"
 
 namespace lockkeeper::service {
 namespace {
@@ -22,13 +24,21 @@ std::string default_name() {
 }  // namespace
 
 void QueryObserver::query_done(std::string_view name, double seconds, const std::string& sqlstate) {
-  metrics_.query(std::string(name), seconds, sqlstate);
+  metrics_.observe(metrics::query_seconds, {{"query", std::string(name)}}, seconds);
+  if (!sqlstate.empty())
+    metrics_.count(metrics::query_errors_total,
+                   {{"query", std::string(name)}, {"sqlstate", sqlstate}});
 }
 
 Service::Service(config::WorkSettings settings)
     : settings_(std::move(settings)), observer_(metrics_) {
   if (settings_.name.empty()) settings_.name = default_name();
   if (settings_.dsns.empty()) settings_.dsns.emplace_back();
+  metrics_.set(metrics::build_info,
+               {{"version", LOCKKEEPER_VERSION},
+                {"schema", std::to_string(pg::schema_version_of_binary())},
+                {"grammar", std::to_string(parse::grammar())}},
+               1);
   for (const auto& dsn : settings_.dsns)
     controls_.push_back(
         std::make_unique<workers::Control>(pg::Dsn(dsn), settings_, metrics_, observer_));
@@ -39,8 +49,8 @@ Service::~Service() { stop(); }
 void Service::start() {
   if (!settings_.metrics_address.empty()) {
     try {
-      metrics_address_ = metrics_.expose(settings_.metrics_address);
-      log::info("serving metrics", {{"address", metrics_address_}});
+      http_ = std::make_unique<metrics::HttpServer>(settings_.metrics_address, routes());
+      log::info("serving metrics", {{"address", http_->address()}});
     } catch (const Error& error) {
       if (settings_.metrics_required) throw;
       log::warning("no metrics", {{"reason", error.what()}});
@@ -49,10 +59,33 @@ void Service::start() {
   for (auto& control : controls_) control->start();
 }
 
+metrics::HttpServer::Routes Service::routes() {
+  using Check = std::string (workers::Control::*)() const;
+  const auto all = [this](Check check, const std::string& otherwise) {
+    metrics::Page page;
+    page.text = otherwise;
+    for (const auto& control : controls_)
+      if (const auto reason = (*control.*check)(); !reason.empty()) page.text += reason + "\n";
+    page.status = page.text.empty() ? 200 : 503;
+    if (page.text.empty()) page.text = "ok\n";
+    return page;
+  };
+  return {{"/metrics",
+           [this] {
+             return metrics::Page{200, metrics_.text(), "text/plain; version=0.0.4; charset=utf-8"};
+           }},
+          {"/healthz", [all] { return all(&workers::Control::not_alive, ""); }},
+          {"/readyz", [this, all] {
+             return all(&workers::Control::not_ready, stopping_ ? "stopping\n" : "");
+           }}};
+}
+
 void Service::stop() {
+  stopping_ = true;
   std::vector<std::thread> stopping;
   for (auto& control : controls_) stopping.emplace_back([&control] { control->stop(); });
   for (auto& thread : stopping) thread.join();
+  http_.reset();
   controls_.clear();
 }
 

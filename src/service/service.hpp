@@ -2,10 +2,12 @@
 // Puts the parts of a worker process together: metrics, one control for each database, signals.
 // The only place that constructs them.
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
 #include "config/settings.hpp"
+#include "metrics/http_server.hpp"
 #include "metrics/registry.hpp"
 #include "pg/session.hpp"
 #include "workers/control.hpp"
@@ -37,7 +39,7 @@ class Service {
   void stop();
   [[nodiscard]] metrics::Registry& metrics() { return metrics_; }
   /// Where /metrics is served, with the port that was picked; empty: nowhere.
-  [[nodiscard]] const std::string& metrics_address() const { return metrics_address_; }
+  [[nodiscard]] std::string metrics_address() const { return http_ ? http_->address() : ""; }
 
   /// Blocks SIGINT and SIGTERM for the threads that are started later, so that only
   /// wait_for_signal() sees them.
@@ -46,11 +48,14 @@ class Service {
   static int wait_for_signal();
 
  private:
+  metrics::HttpServer::Routes routes();
+
   config::WorkSettings settings_;
   metrics::Registry metrics_;
-  std::string metrics_address_;
+  std::atomic<bool> stopping_ = false;
   QueryObserver observer_;
   std::vector<std::unique_ptr<workers::Control>> controls_;
+  std::unique_ptr<metrics::HttpServer> http_;
 };
 
 }  // namespace lockkeeper::service

@@ -18,6 +18,9 @@ namespace {
 namespace asio = boost::asio;
 using std::chrono::milliseconds;
 
+// A statement of the control may wait for a lock, or a dead network, that long.
+constexpr std::chrono::seconds kSilentMost{60};
+
 std::string label_of(const pg::Dsn& dsn) {
   auto name = dsn.value("dbname");
   if (!name.empty()) return name;
@@ -34,6 +37,7 @@ Control::Control(const pg::Dsn& dsn, const config::WorkSettings& settings,
       settings_(settings),
       metrics_(metrics),
       observer_(observer),
+      reporter_(database_, metrics),
       connect_timer_(loop_),
       poll_timer_(loop_),
       liveness_timer_(loop_),
@@ -70,9 +74,24 @@ Control::~Control() {
 }
 
 void Control::start() {
+  metrics_.begin(database_);
+  turned_ = std::chrono::steady_clock::now().time_since_epoch().count();
   asio::post(loop_, [this] { connect(); });
   every_poll();
   thread_ = std::thread([this] { loop_.run(); });
+}
+
+std::string Control::not_ready() const {
+  return connected_ ? "" : "database " + database_ + ": not connected";
+}
+
+std::string Control::not_alive() const {
+  const auto turned =
+      std::chrono::steady_clock::time_point(std::chrono::steady_clock::duration(turned_.load()));
+  const auto silent = std::chrono::steady_clock::now() - turned;
+  if (silent < kSilentMost + 4 * settings_.poll) return {};
+  return "database " + database_ + ": its loop has not turned for " +
+         std::to_string(std::chrono::duration_cast<std::chrono::seconds>(silent).count()) + " s";
 }
 
 void Control::stop() {
@@ -128,7 +147,8 @@ void Control::connect() {
     auto session = std::make_unique<pg::Session>(dsn_, "lockkeeper control", 5000, &observer_);
     pg::require_schema(*session);
     // Its own writes are hints and signs of life: none is worth a flush.
-    session->script("SET synchronous_commit = off");
+    // And no compiler: it takes longer than any of its queries.
+    session->script("SET synchronous_commit = off; SET jit = off");
     for (const char* channel : {jobs::kReadyChannel, jobs::kCancelChannel, versions::kAckChannel})
       session->listen(channel);
     // The descriptor is Asio's own copy: closing it must not close the session's.
@@ -146,7 +166,8 @@ void Control::connect() {
     return;
   }
   failures_ = 0;
-  metrics_.connected(database_, true);
+  connected_ = true;
+  metrics_.set(metrics::database_connected, {{"database", database_}}, 1);
   log::info("serving database", {{"database", database_}, {"worker", settings_.name}});
   listen_for_more();
   beat();
@@ -179,7 +200,7 @@ void Control::look_for_work(const char* by) {
   guarded([this, by] {
     const auto ready = jobs::ready_pools(*session_);
     for (const auto& [pool, count] : ready) {
-      if (count > 0) metrics_.woken(database_, by);
+      if (count > 0) metrics_.count(metrics::wakes_total, {{"database", database_}, {"by", by}});
       call(pool, count);
     }
     if (!watching_) watch_claims();
@@ -232,8 +253,10 @@ void Control::settle_done() {
         some ? milliseconds(0) : std::min(2 * settle_pause_ + milliseconds(20), milliseconds(1000));
     // Who is quick to answer is not asked whether it lives.
     if (!some && settle_pause_ > milliseconds(20))
-      for (const auto& node : versions::bury_nodes(*session_))
+      for (const auto& node : versions::bury_nodes(*session_)) {
+        metrics_.count(metrics::nodes_buried_total, {{"database", database_}});
         log::warning("node does not live any more", {{"node", node.name}, {"reason", node.why}});
+      }
     if (some) look_for_work("chain");
     settle_timer_.expires_after(std::max(settle_pause_, milliseconds(20)));
     settle_timer_.async_wait([this](const auto& failed) {
@@ -255,7 +278,11 @@ void Control::tell_ended() {
 
 void Control::lost(const Error& error) {
   log::warning("control session lost", {{"database", database_}, {"reason", error.what()}});
-  metrics_.connected(database_, false);
+  connected_ = false;
+  metrics_.set(metrics::database_connected, {{"database", database_}}, 0);
+  metrics_.count(metrics::connections_lost_total, {{"database", database_}});
+  // What was read last is not true for ever.
+  reporter_.forget();
   socket_.reset();
   session_.reset();
   connect_timer_.expires_after(settings_.connect_backoff.after(1, random_unit()));
@@ -279,6 +306,8 @@ void Control::handle_notifications() {
   bool acknowledged = false;
   for (const auto& notification : session_->take_notifications()) {
     if (notification.backend_pid == session_->backend_pid()) continue;
+    metrics_.count(metrics::notifications_total,
+                   {{"database", database_}, {"channel", notification.channel}});
     stop |= notification.channel == jobs::kCancelChannel;
     acknowledged |= notification.channel == versions::kAckChannel;
     if (notification.channel != jobs::kReadyChannel) continue;
@@ -301,6 +330,7 @@ void Control::every_poll() {
   poll_timer_.expires_after(settings_.poll);
   poll_timer_.async_wait([this](const auto& failed) {
     if (failed) return;
+    turned_ = std::chrono::steady_clock::now().time_since_epoch().count();
     look_for_work("poll");
     guarded([this] { look_for_retries(); });
     stop_wanted();
@@ -314,7 +344,7 @@ void Control::keep_house() {
   const auto now = std::chrono::steady_clock::now();
   guarded([this] { read_settings(); });
   if (now >= next_report_) {
-    report_queue();
+    guarded([this] { reporter_.report(*session_); });
     // Counting a very long queue takes time: a fiftieth of it at most.
     next_report_ = std::chrono::steady_clock::now() + 50 * (std::chrono::steady_clock::now() - now);
   }
@@ -357,7 +387,7 @@ void Control::watch_claims() {
       for (const auto& job : reclaimed) {
         log::warning("job taken from a lost worker",
                      {{"job", job.job.str()}, {"worker", job.worker}, {"state", job.state}});
-        metrics_.job_reclaimed(database_);
+        metrics_.count(metrics::jobs_reclaimed_total, {{"database", database_}});
       }
       if (!jobs::any_claims(*session_) && reclaimed.empty()) return;
       // While anything runs this is a net, too: of what became ready without a word.
@@ -404,16 +434,6 @@ void Control::stop_wanted() {
       session_->run(sql::workers_cancel_backend, pg::Params::of(found->second));
     }
     stop_told_ = std::move(told);
-  });
-}
-
-void Control::report_queue() {
-  guarded([this] {
-    std::vector<metrics::QueueGauge> gauges;
-    for (const auto row : session_->run(sql::workers_metrics))
-      gauges.push_back(
-          {row.text("state"), row.text("action"), row.real("jobs"), row.real("oldest_seconds")});
-    metrics_.queue(database_, gauges);
   });
 }
 

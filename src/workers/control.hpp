@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "workers/pool.hpp"
+#include "workers/reporter.hpp"
 
 namespace lockkeeper::workers {
 
@@ -30,6 +31,11 @@ class Control {
   /// Finishes or hands back what runs, within settings.shutdown; then nothing of it is left. Called
   /// once, from another thread than the loop's.
   void stop();
+
+  /// Empty: it is connected. Otherwise why it cannot run jobs now. Any thread.
+  [[nodiscard]] std::string not_ready() const;
+  /// Empty: its loop turns. Otherwise why the process had better be started anew. Any thread.
+  [[nodiscard]] std::string not_alive() const;
 
  private:
   void connect();
@@ -49,7 +55,6 @@ class Control {
   void settle_done();
   void tell_soon();
   void tell_ended();
-  void report_queue();
   PoolPlace place(const char* pool, int warm);
   template <typename Work>
   void guarded(Work&& work);
@@ -59,6 +64,9 @@ class Control {
   const config::WorkSettings& settings_;
   metrics::Registry& metrics_;
   pg::Observer& observer_;
+  Reporter reporter_;
+  std::atomic<bool> connected_ = false;
+  std::atomic<std::chrono::steady_clock::rep> turned_ = 0;  ///< when the loop was seen to turn
   boost::asio::io_context loop_;
   boost::asio::steady_timer connect_timer_;
   boost::asio::steady_timer poll_timer_;

@@ -79,7 +79,8 @@ bool Waiting::empty() {
 }
 
 Work Executor::claim() {
-  if (waiting_.empty()) waiting_.put(jobs::claim(session_, identity_, kClaimsMost));
+  if (waiting_.empty())
+    waiting_.put(counted("claim", [&] { return jobs::claim(session_, identity_, kClaimsMost); }));
   auto job = waiting_.take();
   return job ? with_more(std::move(*job)) : Work();
 }
@@ -197,6 +198,7 @@ void Executor::run_each(const Work& work) {
 
 void Executor::send_in_steps(const Work& work, JobSession& dressed, const std::string& end,
                              const std::function<void()>& locked) {
+  const metrics::Timer span(metrics_, metrics::lock_span_seconds, labels());
   pg::Transaction tx(session_, dressed.begin_text());
   if (work.size() > 1) {
     dressed.run_together(work);
@@ -229,6 +231,7 @@ void Executor::send(const Work& work, JobSession& dressed, int claims_most) {
                       !first.opaque && !first.unparsed_run && !testpoint::armed();
   if (!simple) return send_in_steps(work, dressed, end);
   const Gate::Pass pass(hooks_.gate);
+  const metrics::Timer span(metrics_, metrics::lock_span_seconds, labels());
   pg::run_at_once(session_, dressed.begin_text(), first.statements.front(),
                   dressed.undress() + end);
 }
@@ -245,7 +248,7 @@ Work Executor::run_in_transaction(const Work& work) {
   const bool claims =
       !hooks_.stopping() && claims_next_ && !dressed.leaves_traces() && waiting_.empty();
   try {
-    send(work, dressed, claims ? kClaimsMost : 0);
+    counted("transaction", [&] { send(work, dressed, claims ? kClaimsMost : 0); });
   } catch (const Error& error) {
     const auto outcome = jobs::not_ended(error);
     if (!outcome) throw;
@@ -329,7 +332,7 @@ void Executor::do_outside(const jobs::Job& job, const std::string& statement, in
   if (!prepare_outside(job, outside, *session, seq, before)) return;
   testpoint::reach("before_outside");
   try {
-    session->statement(statement);
+    counted("outside", [&] { session->statement(statement); });
   } catch (const Error& error) {
     if (session->broken()) throw Error(Retry::same_session, error.report(), "outside");
     if (outside.no_way_back(*session)) {
@@ -370,9 +373,26 @@ void Executor::ended(const Work& work, const jobs::Claimed& told) {
                                                 {"state", done ? "done" : "synced"},
                                                 {"action", job.action},
                                                 {"worker", identity_.name}});
-    metrics_.job_ended(database_, job.action, "synced", job.waited_seconds, seconds_since(begun_));
+    count_end(job, "synced");
   }
   hooks_.ended(told.made_ready, done);
+}
+
+void Executor::count_end(const jobs::Job& job, const char* result) {
+  const double took = seconds_since(begun_);
+  metrics_.count(metrics::jobs_ended_total, labels({{"action", job.action}, {"result", result}}));
+  metrics_.observe(metrics::job_wait_seconds, labels(), job.waited_seconds);
+  metrics_.observe(metrics::job_run_seconds, labels({{"action", job.action}}), took);
+  metrics_.observe(metrics::job_total_seconds, labels({{"result", result}}),
+                   job.waited_seconds + took);
+  if (result == std::string_view("synced"))
+    metrics_.observe(metrics::lock_tries, labels(), job.tries + 1);
+}
+
+// Somebody else is in the way, or wants the job to stop: nothing has failed.
+bool Executor::is_put_off(const Error& error) {
+  static const std::set<std::string> kCodes = {"55P03", "40P01", "57014", "LK001", "LK002"};
+  return kCodes.count(error.sqlstate()) != 0;
 }
 
 bool Executor::parse_next() {
@@ -400,7 +420,8 @@ bool Executor::parse_next() {
     report.statement = job->statements.front();
     jobs::end_unparsed(session_, id, report);
     log::info("job ended", {{"job", id.str()}, {"state", "cancelled"}, {"reason", report.message}});
-    metrics_.job_ended(database_, "unparsed", "cancelled", 0, 0);
+    metrics_.count(metrics::jobs_ended_total,
+                   labels({{"action", "unparsed"}, {"result", "cancelled"}}));
   }
   tx.commit();
   return true;

@@ -157,6 +157,30 @@ class Executor {
   void end_cancelled(const jobs::Job& job, const Report& report);
   bool clean_up_cancelled(const jobs::Job& job);
   void ended(const Work& work, const jobs::Claimed& told);
+  void count_end(const jobs::Job& job, const char* result);
+  [[nodiscard]] metrics::Labels labels(metrics::Labels more = {}) const {
+    more["database"] = database_;
+    return more;
+  }
+  /// Runs `body` as an operation that is counted, with its time and result.
+  template <typename Body>
+  auto counted(const char* name, Body&& body) {
+    metrics::Operation operation(metrics_, database_, name);
+    try {
+      if constexpr (std::is_void_v<decltype(body())>) {
+        body();
+        operation.succeeded();
+      } else {
+        auto result = body();
+        operation.succeeded();
+        return result;
+      }
+    } catch (const Error& error) {
+      if (is_put_off(error)) operation.put_off();
+      throw;
+    }
+  }
+  static bool is_put_off(const Error& error);
 
   pg::Session& session_;
   const pg::Dsn& dsn_;

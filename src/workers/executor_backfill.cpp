@@ -77,8 +77,16 @@ void Executor::vacuum(const jobs::Job& job, const jobs::StoredStep& step) {
 // What another role's code leaves in a session (settings, temporary objects) is committed with the
 // batch: nothing of ours comes after it there.
 bool Executor::batch(Sweep& sweep, const jobs::Job& job, bool waits) {
-  if (job.role == own_.login) return sweep.batch(session_, waits);
-  return sweep.batch(*dressed_session(job), waits);
+  const auto begun = std::chrono::steady_clock::now();
+  const bool more = job.role == own_.login ? sweep.batch(session_, waits)
+                                           : sweep.batch(*dressed_session(job), waits);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
+  if (sweep.met_lock())
+    metrics_.count(metrics::backfill_held_total, labels());
+  else if (more)
+    metrics_.observe(metrics::backfill_batch_seconds, labels(), took.count());
+  metrics_.count(metrics::backfill_rows_total, labels(), static_cast<double>(sweep.rows()));
+  return more;
 }
 
 void Executor::sweep_all(const jobs::Job& job, const jobs::StoredStep& step) {

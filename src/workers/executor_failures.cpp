@@ -33,6 +33,8 @@ Report blocker_report(const pg::Row& row, double age, bool with_query) {
     report.message += " (role " + row.text("role") + ", application \"" +
                       text_or(row, "application", "") + "\", " + text_or(row, "state", "?") + ")";
   if (with_query) report.detail = text_or(row, "query", "");
+  report.waits_for = "lock";
+  report.held_seconds = age;
   return report;
 }
 
@@ -116,6 +118,7 @@ void Executor::look(const JobSession& dressed, const std::vector<plan::TableLock
   // The longer it has been there, the longer it may stay.
   const auto fifth = std::chrono::milliseconds(static_cast<int>(std::min(oldest, 5.0) * 200));
   look_again_after_ = std::max(std::chrono::milliseconds(50), fifth);
+  metrics_.count(metrics::lock_refused_total, labels({{"why", "look"}}));
   throw Error(Retry::same_session, report, kLook);
 }
 
@@ -123,6 +126,7 @@ void Executor::look(const JobSession& dressed, const std::vector<plan::TableLock
 void Executor::stop_autovacuum(int pid) {
   try {
     session_.run(sql::workers_cancel_backend, pg::Params::of(pid));
+    metrics_.count(metrics::autovacuum_stopped_total, labels());
     log::info("autovacuum stopped", {{"pid", std::to_string(pid)}});
   } catch (const Error&) {
     if (session_.broken()) throw;
@@ -186,7 +190,10 @@ bool Executor::hand_back(const jobs::Job& job, const Error& error) {
                                 {"reason", error.what()},
                                 {"delay_ms", std::to_string(delay.count())}});
   if (!stopped) {
-    metrics_.job_retried(database_, error.sqlstate());
+    metrics_.count(metrics::job_retries_total, labels({{"sqlstate", error.sqlstate()}}));
+    if (error.sqlstate() == "55P03" || error.sqlstate() == "40P01")
+      metrics_.count(metrics::lock_refused_total,
+                     labels({{"why", error.sqlstate() == "55P03" ? "timeout" : "deadlock"}}));
     hooks_.retry_after(delay);
   }
   return true;
@@ -208,7 +215,7 @@ void Executor::cancel_now(const jobs::Job& job) { end_cancelled(job, kCancelled)
 
 void Executor::end_cancelled(const jobs::Job& job, const Report& report) {
   try {
-    if (!undo(job, report)) return;
+    if (!counted("undo", [&] { return undo(job, report); })) return;
   } catch (const Error& error) {
     if (session_.broken() || error.retry() == Retry::outcome_unknown) throw;
     // It is kept that the job goes back: the next claim goes on with it.
@@ -234,8 +241,7 @@ void Executor::end_cancelled(const jobs::Job& job, const Report& report) {
                           {"action", job.action},
                           {"sqlstate", report.sqlstate},
                           {"reason", report.message}});
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun_;
-  metrics_.job_ended(database_, job.action, "cancelled", job.waited_seconds, took.count());
+  count_end(job, "cancelled");
 }
 
 bool Executor::clean_up_cancelled(const jobs::Job& job) {

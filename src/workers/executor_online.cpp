@@ -43,7 +43,7 @@ std::vector<jobs::StoredStep> Executor::steps_of(const jobs::Job& job) {
   if (!may_have_steps(job, identity_.pool)) return {};
   auto stored = jobs::steps(session_, job.claim.job);
   if (!stored.empty()) return stored;
-  const auto plan = online_plan(job);
+  const auto plan = counted("plan", [&] { return online_plan(job); });
   if (!plan) return {};
   if (!jobs::keep_plan(session_, job.claim, *plan))
     throw Error(Retry::same_session, "the claim does not hold any more", "57014");
@@ -63,7 +63,7 @@ void Executor::run_steps(const jobs::Job& job, const std::vector<jobs::StoredSte
     const std::string history = last ? jobs::steps_for_history(steps) : std::string();
     if (step.step.kind == plan::StepKind::probe || step.step.kind == plan::StepKind::backfill) {
       if (step.step.kind == plan::StepKind::probe)
-        run_probe(job, step);
+        counted("probe", [&] { run_probe(job, step); });
       else
         run_backfill(job, step);
       if (job.role == own_.login) continue;
@@ -79,8 +79,9 @@ void Executor::run_steps(const jobs::Job& job, const std::vector<jobs::StoredSte
       const bool behind = std::any_of(steps.begin(), steps.end(), [&](const auto& other) {
         return other.seq < step.seq && other.step.no_return;
       });
-      const bool foreign =
-          behind ? run_behind(job, step, end) : run_step(job, step, step.step.statements, end);
+      const bool foreign = counted("step", [&] {
+        return behind ? run_behind(job, step, end) : run_step(job, step, step.step.statements, end);
+      });
       if (last) ended({job}, jobs::claimed(session_));
       if (!foreign) continue;
       // The session must not be used again: another one goes on.
@@ -152,6 +153,7 @@ void Executor::wait_for_cut_over(const jobs::Job& job) {
   report.sqlstate = "55P03";
   report.message = "waits for lockkeeper cutover " + job.claim.job.str() +
                    ", because its cut-over was to be postponed";
+  report.waits_for = "cut-over";
   look_again_after_ = std::chrono::minutes(1);
   throw Error(Retry::same_session, report, kLook);
 }

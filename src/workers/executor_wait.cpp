@@ -22,6 +22,8 @@ Report report_of(const std::vector<versions::Blocker>& blockers, bool with_query
   if (blockers.size() > 1)
     report.message += " and " + std::to_string(blockers.size() - 1) + " more";
   if (with_query) report.detail = blockers.front().query;
+  report.waits_for = blockers.front().is_node ? "node" : "transaction";
+  report.held_seconds = blockers.front().waited;
   return report;
 }
 
@@ -30,6 +32,7 @@ Report report_of(const std::vector<versions::Blocker>& blockers, bool with_query
 void Executor::wait_until_synced(const jobs::Job& job, bool going_back) {
   const auto id = job.claim.job;
   if (versions::is_synced(session_, id)) return;
+  const metrics::Timer waited(metrics_, metrics::sync_seconds, labels());
   testpoint::reach("waits_for_nodes");
   const auto until = Clock::now() + settings_.sync_most;
   for (milliseconds pause{1}; Clock::now() < until && !hooks_.stopping();
@@ -59,9 +62,11 @@ void Executor::lose_patience(const jobs::Job& job, const std::vector<versions::B
     for (const auto& blocker : blockers) {
       if (blocker.is_node || blocker.pid == 0) continue;
       try {
-        if (versions::kill(session_, blocker))
+        if (versions::kill(session_, blocker)) {
+          metrics_.count(metrics::transactions_ended_total, labels());
           log::warning("transaction in the way was ended",
                        {{"job", job.claim.job.str()}, {"who", versions::words_for(blocker)}});
+        }
       } catch (const Error& error) {
         if (session_.broken()) throw;
         log::warning("transaction in the way could not be ended",

@@ -134,7 +134,10 @@ void Pool::report() {
     there = live_;
     most = most_;
   }
-  metrics_.pool(place_.database, place_.pool, most, there, busy);
+  const metrics::Labels labels = {{"database", place_.database}, {"pool", place_.pool}};
+  metrics_.set(metrics::pool_size, labels, most);
+  metrics_.set(metrics::pool_workers, labels, there);
+  metrics_.set(metrics::pool_busy, labels, busy);
 }
 
 // mutex_ is held.
@@ -234,7 +237,8 @@ void Pool::serve(Slot& slot, int& failures) {
     pg::Session session(place_.dsn, "lockkeeper " + place_.pool + " " + number, 5000, &observer_);
     pg::require_schema(session);
     // A backend whose worker was killed must notice in the middle of a statement (server 14+).
-    session.script("SET client_connection_check_interval = '500ms'");
+    // No compiler for our own queries: it takes longer than any of them.
+    session.script("SET client_connection_check_interval = '500ms'; SET jit = off");
     if (!settings_.flush_each_job) session.script("SET synchronous_commit = off");
     const auto own = jobs::environment_of(session);
     auto identity = jobs::register_worker(session, settings_.name + "/" + place_.pool[0] + number);

@@ -25,6 +25,8 @@ Sweep::Sweep(const jobs::Environment& own, const jobs::Job& job, const jobs::Sto
     : own_(own), job_(job), step_(step), row_wait_(std::min(settings.lock_timeout, kRowWaitMost)) {}
 
 bool Sweep::batch(pg::Session& session, bool waits) {
+  met_lock_ = false;
+  rows_ = 0;
   try {
     const bool more = run(session, waits);
     held_up_ = 0;
@@ -33,7 +35,7 @@ bool Sweep::batch(pg::Session& session, bool waits) {
     if (session.broken() || error.sqlstate() != "55P03") throw;
     if (blocks_ == 1) ++held_up_;
     blocks_ = std::max<std::int64_t>(1, blocks_ / 4);
-    rows_ = 0;
+    met_lock_ = true;
     return true;
   }
 }

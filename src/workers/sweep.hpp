@@ -32,6 +32,10 @@ class Sweep {
   [[nodiscard]] const jobs::Batch& last() const { return last_; }
   /// Batches that could not be made smaller and still met a row that somebody holds, in a row.
   [[nodiscard]] int held_up() const { return held_up_; }
+  /// Rows that the last batch wrote.
+  [[nodiscard]] std::int64_t rows() const { return rows_; }
+  /// The last batch met a row that somebody holds.
+  [[nodiscard]] bool met_lock() const { return met_lock_; }
 
  private:
   bool run(pg::Session& session, bool waits);
@@ -43,6 +47,7 @@ class Sweep {
   std::chrono::milliseconds row_wait_;
   std::int64_t blocks_ = 16;
   int held_up_ = 0;
+  bool met_lock_ = false;
   jobs::Batch last_;
   std::int64_t rows_ = 0;  ///< of the last batch
   std::chrono::steady_clock::time_point begun_;

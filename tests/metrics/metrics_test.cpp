@@ -43,6 +43,28 @@ std::map<std::string, std::set<std::string>> exported(const std::string& text) {
   return result;
 }
 
+// The label names of a line of the list.
+std::map<std::string, std::set<std::string>> listed() {
+  std::map<std::string, std::set<std::string>> result;
+  std::istringstream lines(read_file(std::string(LOCKKEEPER_SOURCE) + "/metrics/metrics.txt"));
+  for (std::string line; std::getline(lines, line);) {
+    if (line.empty() || line[0] == '#') continue;
+    std::istringstream fields(line);
+    std::string name, bar, kind, label;
+    fields >> name >> bar >> kind >> bar;
+    result[name];
+    while (fields >> label && label != "|") result[name].insert(label);
+  }
+  return result;
+}
+
+std::string page_of(const std::string& address, const std::string& path) {
+  return run_to_end({"bash", "-c",
+                     "exec 3<>/dev/tcp/127.0.0.1/$0; printf 'GET %s HTTP/1.0\r\n\r\n' $1 >&3; "
+                     "cat <&3",
+                     address.substr(address.rfind(':') + 1), path});
+}
+
 TEST_F(Metrics, all_that_is_listed_is_exported_and_nothing_else) {
   as_owner("CREATE TABLE t (a int)");
   auto& service = start_workers(2, [](auto& settings) {
@@ -73,29 +95,28 @@ TEST_F(Metrics, all_that_is_listed_is_exported_and_nothing_else) {
   submit("DROP TABLE nope");
   holder.script("COMMIT");
   end_of(job);
-  std::map<std::string, std::set<std::string>> wanted;
-  std::istringstream lines(read_file(std::string(LOCKKEEPER_SOURCE) + "/metrics/metrics.txt"));
-  for (std::string line; std::getline(lines, line);) {
-    if (line.empty() || line[0] == '#') continue;
-    std::istringstream fields(line);
-    std::string name, bar, kind, label;
-    fields >> name >> bar >> kind >> bar;
-    while (fields >> label && label != "|") wanted[name].insert(label);
-  }
+  const auto wanted = listed();
+  pg::Session node(dsn(), "test");
+  node.statement(
+      "SELECT lockkeeper.sync_node(lockkeeper.register_node('n', interval '1 hour', true), "
+      "lockkeeper.schema_version(), true)");
   // The gauges of the queue are made at the next poll, and only while there are jobs.
+  as_owner("ALTER TABLE lockkeeper.ddl_setting RENAME TO away");
+  EXPECT_TRUE(eventually([&] {
+    return service.metrics().text().find("\nlockkeeper_query_errors_total{") != std::string::npos;
+  }));
+  as_owner("ALTER TABLE lockkeeper.away RENAME TO ddl_setting");
   pg::Session again(dsn(), "test");
   again.script("BEGIN; LOCK TABLE t");
   const auto last = submit("ALTER TABLE t ADD c int");
   std::map<std::string, std::set<std::string>> found;
   eventually([&] {
     found = exported(service.metrics().text());
-    if (found.count("lockkeeper_query_errors_total") != 0 &&
-        found["lockkeeper_query_errors_total"].empty())
-      found["lockkeeper_query_errors_total"] = wanted["lockkeeper_query_errors_total"];
     return found == wanted;
   });
   EXPECT_EQ(found, wanted);
   again.script("COMMIT");
+  node.statement("SELECT lockkeeper.remove_node((SELECT id FROM lockkeeper.nodes))");
   end_of(last);
 }
 
@@ -115,17 +136,104 @@ TEST_F(Metrics, series_of_what_ended_vanish) {
   EXPECT_TRUE(eventually([&] { return !shows(); }));
 }
 
+// The value of the first series that begins with `series`; empty: there is none.
+std::string value_in(const std::string& text, const std::string& series) {
+  const auto at = text.find("\n" + series);
+  if (at == std::string::npos) return {};
+  const auto end = text.find('\n', at + 1);
+  return text.substr(text.rfind(' ', end) + 1, end - text.rfind(' ', end) - 1);
+}
+
+TEST_F(Metrics, say_what_holds_jobs_up_and_for_how_long) {
+  auto& service =
+      start_workers(1, [](auto& settings) { settings.poll = std::chrono::milliseconds(50); });
+  as_owner("CREATE TABLE t (a int); CREATE TABLE u (a int)");
+  const auto shows = [&](const std::string& metric, const std::string& cause) {
+    return eventually([&] {
+      const auto found =
+          value_in(service.metrics().text(), "lockkeeper_" + metric + "{cause=\"" + cause + "\"");
+      return !found.empty() && found != "0";
+    });
+  };
+  pg::Session holder(dsn(), "test");
+  holder.script("BEGIN; LOCK TABLE t");
+  const auto locked = submit("ALTER TABLE t ADD b int");
+  const auto behind = submit("ALTER TABLE t ADD c int");
+  EXPECT_TRUE(shows("jobs_blocked", "lock"));
+  EXPECT_TRUE(shows("blocked_oldest_seconds", "lock"));
+  EXPECT_TRUE(shows("blocked_seconds_total", "lock"));
+  EXPECT_TRUE(shows("blocker_seconds", "lock"));
+  EXPECT_TRUE(shows("jobs_blocked", "dependency"));
+  as_owner("SELECT lockkeeper.set('queue', 'paused')");
+  const auto stopped = submit("ALTER TABLE u ADD b int");
+  EXPECT_TRUE(shows("jobs_blocked", "queue"));
+  as_owner("SELECT lockkeeper.set('queue', 'running')");
+  holder.script("COMMIT");
+  ends_of({locked, behind, stopped});
+  // A node that does not listen.
+  pg::Session node(dsn(), "test");
+  node.statement(
+      "SELECT lockkeeper.sync_node(lockkeeper.register_node('n', interval '1 hour', "
+      "true), lockkeeper.schema_version(), true)");
+  const auto done = submit("ALTER TABLE u ADD c int");
+  EXPECT_TRUE(shows("jobs_blocked", "node"));
+  EXPECT_TRUE(eventually(
+      [&] { return value_in(service.metrics().text(), "lockkeeper_node_lag_versions") == "1"; }));
+  node.statement("SELECT lockkeeper.remove_node((SELECT id FROM lockkeeper.nodes))");
+  EXPECT_EQ(end_of(done), "synced");
+}
+
+TEST_F(Metrics, of_a_server_that_is_gone_say_nothing) {
+  auto& service =
+      start_workers(1, [](auto& settings) { settings.poll = std::chrono::milliseconds(50); });
+  const auto series = [&](const std::string& name) {
+    return value_in(service.metrics().text(), "lockkeeper_" + name + "{");
+  };
+  EXPECT_TRUE(eventually([&] { return !series("schema_version").empty(); }));
+  // Nobody may come back for a while.
+  execute("ALTER ROLE " + std::string(kOwner) + " CONNECTION LIMIT 0");
+  execute(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE "
+      "'lockkeeper %' AND datname = '" +
+      database_ + "'");
+  EXPECT_TRUE(eventually([&] { return series("database_connected") == "0"; }));
+  EXPECT_EQ(series("schema_version"), "");
+  execute("ALTER ROLE " + std::string(kOwner) + " CONNECTION LIMIT -1");
+  EXPECT_TRUE(eventually([&] { return !series("schema_version").empty(); }));
+  EXPECT_NE(series("connections_lost_total"), "0");
+}
+
+TEST_F(Metrics, health_and_readiness_are_told_apart) {
+  auto& service = start_workers(1, [](auto& settings) {
+    settings.metrics_address = "127.0.0.1:0";
+    settings.metrics_required = true;
+  });
+  const auto status = [&](const std::string& path) {
+    return page_of(service.metrics_address(), path).substr(9, 3);
+  };
+  EXPECT_TRUE(eventually([&] { return status("/readyz") == "200"; }));
+  EXPECT_EQ(status("/healthz"), "200");
+  EXPECT_EQ(status("/nope"), "404");
+  EXPECT_EQ(status("/"), "200");
+  execute("ALTER ROLE " + std::string(kOwner) + " CONNECTION LIMIT 0");
+  execute(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE "
+      "'lockkeeper %' AND datname = '" +
+      database_ + "'");
+  EXPECT_TRUE(eventually([&] { return status("/readyz") == "503"; }));
+  EXPECT_NE(page_of(service.metrics_address(), "/readyz").find("not connected"), std::string::npos);
+  EXPECT_EQ(status("/healthz"), "200");
+  execute("ALTER ROLE " + std::string(kOwner) + " CONNECTION LIMIT -1");
+  EXPECT_TRUE(eventually([&] { return status("/readyz") == "200"; }));
+}
+
 TEST_F(Metrics, are_served_on_loopback) {
   auto& service = start_workers(1, [](auto& settings) {
     settings.metrics_address = "127.0.0.1:0";
     settings.metrics_required = true;
   });
   end_of(submit("CREATE TABLE t (a int)"));
-  const auto address = service.metrics_address();
-  const auto page = run_to_end(
-      {"bash", "-c",
-       "exec 3<>/dev/tcp/127.0.0.1/$0; printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3; cat <&3",
-       address.substr(address.rfind(':') + 1)});
+  const auto page = page_of(service.metrics_address(), "/metrics");
   EXPECT_NE(page.find("lockkeeper_jobs_ended_total{action=\"create table\""), std::string::npos)
       << page;
 }
