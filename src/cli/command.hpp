@@ -56,6 +56,7 @@ void add_tuning_options(CLI::App& command, TuningWords& words);
 jobs::Tuning tuning_of(const TuningWords& words);
 
 void add_alter(CLI::App& app, Context& context);
+void add_doctor(CLI::App& app, Context& context);
 void add_nodes(CLI::App& app, Context& context);
 void add_blockers(CLI::App& app, Context& context);
 void add_cutover(CLI::App& app, Context& context);
