@@ -14,9 +14,9 @@ as_root() {
 # What building, running and testing need. Names that differ between releases are chosen by what is there.
 needed_packages() {
   echo g++ cmake ninja-build ccache pkg-config python3 git libpqxx-dev libpq-dev libspdlog-dev libfmt-dev \
-    prometheus-cpp-dev libgtest-dev libgmock-dev libpg-query-dev libprotobuf-c-dev libcli11-dev nlohmann-json3-dev \
+    prometheus-cpp-dev libgtest-dev libgmock-dev libpg-query-dev libprotobuf-c-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev \
     libbenchmark-dev postgresql postgresql-client postgresql-contrib util-linux \
-    spin python3-psycopg
+    spin python3-psycopg dpkg-dev file
   # libboost-dev conflicts with the dev package of another Boost that is there already.
   compgen -G '/usr/include/boost/asio.hpp' >/dev/null || echo libboost-dev
 }

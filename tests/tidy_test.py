@@ -60,6 +60,7 @@ def check_owners_of_libraries():
         r"<pqxx/": {"src/pg/session.cpp"},
         r"<pg_query": {"src/parse/grammar.cpp", "src/parse/message.hpp"},
         r"<prometheus/": {"src/metrics/registry.cpp"},
+        r"<toml": {"src/config/file.cpp"},
         r"<boost/beast": {"src/metrics/http_server.cpp"},
         r"<libpq-fe": {"src/pg/dsn.cpp"},
         r"<spdlog/": {"src/base/log.cpp"},

@@ -17,7 +17,7 @@ SELECT 3, 'queue', 'warning', CASE s.name WHEN 'upgrade' THEN 'an upgrade has be
   FROM lockkeeper.ddl_setting AS s WHERE (s.name = 'queue' AND s.value <> 'running') OR s.name = 'upgrade'
 UNION ALL
 SELECT 4, 'queue', 'warning', pg_catalog.format('job %s was set aside, because its worker died again and again', j.id),
-       pg_catalog.format('lockkeeper show %s; then resume or cancel it', j.id)
+       pg_catalog.format('lockkeeper show %s, then resume or cancel it', j.id)
   FROM lockkeeper.ddl_job AS j WHERE j.state = 'paused' AND j.paused_by = 'crashes'
 UNION ALL
 SELECT 5, 'queue', CASE WHEN q.old > 60 THEN 'warning' ELSE 'ok' END,

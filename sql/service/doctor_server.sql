@@ -57,7 +57,7 @@ SELECT 10, 'transactions', 'note', 'idle_in_transaction_session_timeout is off: 
 UNION ALL
 SELECT 11, 'transactions', 'warning', pg_catalog.format('pid %s (role %s, application "%s", %s) has a transaction open for %s s', a.pid,
        a.usename, a.application_name, a.state, pg_catalog.round(extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start))),
-       pg_catalog.format('jobs on its tables wait for it; if nobody needs it: SELECT pg_terminate_backend(%s)', a.pid)
+       pg_catalog.format('jobs on its tables wait for it, if nobody needs it: SELECT pg_terminate_backend(%s)', a.pid)
   FROM pg_catalog.pg_stat_activity AS a
  WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
    AND a.xact_start < pg_catalog.clock_timestamp() - interval '1 minute' AND a.application_name NOT LIKE 'lockkeeper %'

@@ -13,6 +13,8 @@
 namespace lockkeeper::log {
 namespace {
 
+constexpr const char* kTextPattern = "%Y-%m-%dT%H:%M:%S.%e%z %^%-7l%$ %v";
+
 std::atomic<Format> format{Format::text};
 
 spdlog::level::level_enum to_spdlog(Level level) {
@@ -35,7 +37,7 @@ spdlog::logger& logger() {
   static const std::shared_ptr<spdlog::logger> instance = [] {
     auto made = std::make_shared<spdlog::logger>(
         "lockkeeper", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
-    made->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%-7l%$ %v");
+    made->set_pattern(kTextPattern);
     return made;
   }();
   return *instance;
@@ -71,7 +73,7 @@ std::string as_json(Level level, std::string_view message, std::initializer_list
 void configure(Level level, Format wanted) {
   format = wanted;
   logger().set_level(to_spdlog(level));
-  if (wanted == Format::json) logger().set_pattern("%v");
+  logger().set_pattern(wanted == Format::json ? "%v" : kTextPattern);
 }
 
 Level level_from(const std::string& name) {

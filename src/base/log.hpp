@@ -12,7 +12,7 @@ namespace lockkeeper::log {
 enum class Level { debug, info, warning, error, off };
 enum class Format { text, json };
 
-/// Sets level and format for the process. Called once by main; before it, info and text hold.
+/// Sets level and format for the process; before it, info and text hold.
 void configure(Level level, Format format);
 
 /// "debug", "info", "warning", "error", "off"; throws InputError on anything else.

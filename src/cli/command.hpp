@@ -22,6 +22,7 @@ struct Context {
   std::string dsn;
   bool json = false;
   config::WorkSettings work;
+  std::vector<std::string> work_arguments;  ///< those behind "work"
   /// Set by the command that was chosen; gives the exit code.
   std::function<int()> action;
 
@@ -56,6 +57,7 @@ void add_tuning_options(CLI::App& command, TuningWords& words);
 jobs::Tuning tuning_of(const TuningWords& words);
 
 void add_alter(CLI::App& app, Context& context);
+void add_config(CLI::App& app, Context& context);
 void add_doctor(CLI::App& app, Context& context);
 void add_nodes(CLI::App& app, Context& context);
 void add_blockers(CLI::App& app, Context& context);

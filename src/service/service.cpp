@@ -31,7 +31,7 @@ void QueryObserver::query_done(std::string_view name, double seconds, const std:
 }
 
 Service::Service(config::WorkSettings settings)
-    : settings_(std::move(settings)), observer_(metrics_) {
+    : settings_(std::move(settings)), read_(settings_), observer_(metrics_) {
   if (settings_.name.empty()) settings_.name = default_name();
   if (settings_.dsns.empty()) settings_.dsns.emplace_back();
   metrics_.set(metrics::build_info,
@@ -57,6 +57,22 @@ void Service::start() {
     }
   }
   for (auto& control : controls_) control->start();
+}
+
+void Service::reload(const config::WorkSettings& settings) {
+  for (auto& control : controls_) control->resize(settings.workers, settings.reorg_workers);
+  const auto same = [](const config::WorkSettings& one, const config::WorkSettings& other) {
+    return one.dsns == other.dsns && one.lock_timeout == other.lock_timeout &&
+           one.probe_most == other.probe_most && one.lag_most == other.lag_most &&
+           one.tries_most == other.tries_most && one.flush_each_job == other.flush_each_job &&
+           one.lease == other.lease && one.poll == other.poll && one.shutdown == other.shutdown &&
+           one.metrics_address == other.metrics_address;
+  };
+  if (!same(settings, read_))
+    log::warning("some settings were changed that hold after a restart only");
+  log::info("settings were read again",
+            {{"workers", std::to_string(settings.workers)},
+             {"reorg_workers", std::to_string(settings.reorg_workers)}});
 }
 
 metrics::HttpServer::Routes Service::routes() {
@@ -94,12 +110,13 @@ void Service::block_signals() {
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
 int Service::wait_for_signal() {
   boost::asio::io_context loop;
-  boost::asio::signal_set signals(loop, SIGINT, SIGTERM);
+  boost::asio::signal_set signals(loop, SIGINT, SIGTERM, SIGHUP);
   int received = 0;
   signals.async_wait([&](const auto& failed, int number) {
     if (!failed) received = number;
@@ -108,6 +125,7 @@ int Service::wait_for_signal() {
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGHUP);
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
   loop.run();
   return received;

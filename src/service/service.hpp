@@ -37,20 +37,24 @@ class Service {
   void start();
   /// Finishes or hands back what runs, within settings.shutdown. May be called again.
   void stop();
+  /// Takes what of `settings` can change while it runs: the sizes of the pools. Says which others
+  /// differ and need a restart.
+  void reload(const config::WorkSettings& settings);
   [[nodiscard]] metrics::Registry& metrics() { return metrics_; }
   /// Where /metrics is served, with the port that was picked; empty: nowhere.
   [[nodiscard]] std::string metrics_address() const { return http_ ? http_->address() : ""; }
 
-  /// Blocks SIGINT and SIGTERM for the threads that are started later, so that only
+  /// Blocks SIGINT, SIGTERM and SIGHUP for the threads that are started later, so that only
   /// wait_for_signal() sees them.
   static void block_signals();
-  /// Waits for SIGINT or SIGTERM; gives its number.
+  /// Waits for SIGINT, SIGTERM or SIGHUP; gives its number.
   static int wait_for_signal();
 
  private:
   metrics::HttpServer::Routes routes();
 
   config::WorkSettings settings_;
+  config::WorkSettings read_;  ///< as they were given
   metrics::Registry metrics_;
   std::atomic<bool> stopping_ = false;
   QueryObserver observer_;

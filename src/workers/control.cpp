@@ -45,6 +45,8 @@ Control::Control(const pg::Dsn& dsn, const config::WorkSettings& settings,
       retry_timer_(loop_),
       tell_timer_(loop_),
       settle_timer_(loop_),
+      general_most_(settings.workers),
+      reorg_most_(settings.reorg_workers),
       general_(place(jobs::kGeneral, 1), settings, metrics, observer),
       reorg_(place(jobs::kReorg, 0), settings, metrics, observer) {}
 
@@ -79,6 +81,16 @@ void Control::start() {
   asio::post(loop_, [this] { connect(); });
   every_poll();
   thread_ = std::thread([this] { loop_.run(); });
+}
+
+void Control::resize(int general, int reorg) {
+  asio::post(loop_, [this, general, reorg] {
+    general_most_ = general;
+    reorg_most_ = reorg;
+    guarded([this] { read_settings(); });
+    // There may be room now for what is ready.
+    look_for_work("settings");
+  });
 }
 
 std::string Control::not_ready() const {
@@ -185,10 +197,9 @@ void Control::read_settings() {
     const auto found = known.find(name);
     return found == known.end() ? fallback : std::stoi(found->second);
   };
-  general_.resize(number("general_workers", settings_.workers));
+  general_.resize(number("general_workers", general_most_));
   const int half = std::max(2, static_cast<int>(std::thread::hardware_concurrency()) / 2);
-  reorg_.resize(
-      number("reorg_workers", settings_.reorg_workers > 0 ? settings_.reorg_workers : half));
+  reorg_.resize(number("reorg_workers", reorg_most_ > 0 ? reorg_most_ : half));
 }
 
 void Control::call(const std::string& pool, int jobs) {

@@ -32,6 +32,10 @@ class Control {
   /// once, from another thread than the loop's.
   void stop();
 
+  /// So many workers at most from now on, unless the queue's own settings say otherwise. Any
+  /// thread.
+  void resize(int general, int reorg);
+
   /// Empty: it is connected. Otherwise why it cannot run jobs now. Any thread.
   [[nodiscard]] std::string not_ready() const;
   /// Empty: its loop turns. Otherwise why the process had better be started anew. Any thread.
@@ -89,6 +93,8 @@ class Control {
   std::atomic<bool> ends_to_tell_ = false;
   std::atomic<int> made_ready_ = 0;
   std::atomic<bool> nodes_ = true;  ///< there may be nodes
+  int general_most_ = 0;            ///< as set for the process; on the loop's thread
+  int reorg_most_ = 0;
   Pool general_;
   Pool reorg_;
   std::thread thread_;

@@ -8,6 +8,7 @@ Exits with 77 (skipped, and why) where no container engine works.
 """
 import json
 import pathlib
+import subprocess
 import sys
 import urllib.parse
 import urllib.request
@@ -80,6 +81,27 @@ class Deployment:
               f"a job runs on {name}")
 
 
+def package(engine, build):
+    """The Debian package goes onto a fresh system, works there, and leaves nothing when it is purged."""
+    subprocess.run(["cpack", "-G", "DEB", "-B", str(engine.work / "package")], cwd=build, check=True, capture_output=True)
+    deb = next((engine.work / "package").glob("lockkeeper_*.deb"))
+    script = """set -e
+      export DEBIAN_FRONTEND=noninteractive
+      apt-get update && apt-get install -y --no-install-recommends /tmp/lockkeeper.deb
+      lockkeeper version
+      lockkeeper config check --config /etc/lockkeeper/lockkeeper.toml
+      test "$(stat -c %a:%U:%G /etc/lockkeeper/lockkeeper.toml)" = 640:root:lockkeeper
+      echo '# mine' >> /etc/lockkeeper/lockkeeper.toml
+      apt-get install -y --reinstall /tmp/lockkeeper.deb
+      grep -q '# mine' /etc/lockkeeper/lockkeeper.toml
+      apt-get purge -y lockkeeper
+      ! getent passwd lockkeeper
+      ! test -e /etc/lockkeeper"""
+    engine.call("run", "--rm", "--label", engine.tag, "--network", "host", "-v", f"{deb}:/tmp/lockkeeper.deb:ro",
+                engine.base_image(), "sh", "-c", script)
+    print("ok: the package is installed, kept and purged", flush=True)
+
+
 def trials(house, engine):
     for name in house.workers:
         until(lambda name=name: engine.is_healthy(name), f"{name} is healthy")
@@ -124,6 +146,7 @@ def main():
     try:
         engine = Engine(pathlib.Path(sys.argv[1]) / "containers")
         with engine:
+            package(engine, sys.argv[1])
             house = Deployment(engine)
             try:
                 trials(house, engine)

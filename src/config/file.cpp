@@ -1,0 +1,78 @@
+#include "config/file.hpp"
+
+// Without its own formatters it is quicker to compile.
+#define TOML_HEADER_ONLY 1
+#define TOML_ENABLE_FORMATTERS 0
+#include <toml++/toml.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <optional>
+
+#include "base/error.hpp"
+
+namespace lockkeeper::config {
+namespace {
+
+// Of a place in a text, in characters as toml++ counts them.
+int position_of(const std::string& text, const toml::source_position& place) {
+  std::size_t at = 0;
+  for (toml::source_index line = 1; line < place.line && at < text.size(); ++line)
+    at = std::min(text.find('\n', at), text.size() - 1) + 1;
+  return characters(text, at) + static_cast<int>(place.column);
+}
+
+[[noreturn]] void refuse(const File& file, const std::string& message, int position) {
+  Report report;
+  report.message = message;
+  report.position = position;
+  throw InputError(report, file.text, file.path);
+}
+
+std::optional<std::string> text_of(const toml::node& node) {
+  if (const auto* text = node.as_string()) return text->get();
+  if (const auto* number = node.as_integer()) return std::to_string(number->get());
+  if (const auto* yes = node.as_boolean()) return yes->get() ? "true" : "false";
+  if (const auto* number = node.as_floating_point()) {
+    std::string text = std::to_string(number->get());
+    text.erase(text.find_last_not_of('0') + 1);
+    return text.back() == '.' ? text + "0" : text;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+File read_file(const std::string& path) {
+  File file;
+  file.path = path;
+  std::ifstream in(path);
+  if (!in) throw InputError("cannot read " + path + ": " + std::strerror(errno));
+  file.text.assign(std::istreambuf_iterator<char>(in), {});
+  toml::table table;
+  try {
+    table = toml::parse(file.text, path);
+  } catch (const toml::parse_error& error) {
+    refuse(file, std::string(error.description()), position_of(file.text, error.source().begin));
+  }
+  for (const auto& [key, node] : table) {
+    Entry entry{std::string(key.str()), {}, position_of(file.text, node.source().begin)};
+    const auto take = [&](const toml::node& value) {
+      const auto text = text_of(value);
+      if (!text)
+        refuse(file, "\"" + entry.key + "\" is to be a text, a number, true, false, or a list",
+               position_of(file.text, value.source().begin));
+      entry.values.push_back(*text);
+    };
+    if (const auto* list = node.as_array())
+      for (const auto& value : *list) take(value);
+    else
+      take(node);
+    file.entries.push_back(std::move(entry));
+  }
+  return file;
+}
+
+}  // namespace lockkeeper::config
