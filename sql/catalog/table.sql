@@ -1,4 +1,4 @@
--- One row: the table or index named $1 (text, quoted); none when it does not exist.
+-- One row: the table or index $1 (oid); none when it does not exist.
 -- Locks nothing. Caller: catalog/reader.
 SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind, c.oid AS oid,
        CASE WHEN c.relkind IN ('p', 'I')
@@ -10,4 +10,4 @@ SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind, c.oid AS oid,
        EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = c.oid) AS has_children
   FROM pg_catalog.pg_class AS c
   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
- WHERE c.oid = pg_catalog.to_regclass($1);
+ WHERE c.oid = $1::pg_catalog.oid;

@@ -1,8 +1,8 @@
 -- A row per transaction that holds a lock in the way of the wanted ones, oldest first; an age that the role
--- may not see is NULL and comes first. $1 (jsonb): [[table, quoted, by search_path; lock mode as LOCK TABLE
+-- may not see is NULL and comes first. $1 (jsonb): [[oid of a table; lock mode as LOCK TABLE
 -- spells it], …]. PostgreSQL manual, table 13.2. Locks nothing. Caller: workers/executor.
 WITH wanted AS (
-    SELECT pg_catalog.to_regclass(e->>0) AS relation, e->>1 AS mode
+    SELECT (e->>0)::pg_catalog.oid::pg_catalog.regclass AS relation, e->>1 AS mode
       FROM pg_catalog.jsonb_array_elements($1::jsonb) AS w(e)),
 tables AS (
     SELECT w.relation, w.mode FROM wanted AS w WHERE w.relation IS NOT NULL

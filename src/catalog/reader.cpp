@@ -95,31 +95,6 @@ ColumnSequence sequence_of(const Json& json) {
   return sequence;
 }
 
-// Names in definitions are to be read whatever the search_path is when they are used.
-class NoSearchPath {
- public:
-  explicit NoSearchPath(pg::Session& session)
-      : session_(session), own_(session.run(sql::catalog_search_path).front().text("path")) {
-    set("pg_catalog");
-  }
-  ~NoSearchPath() {
-    try {
-      set(own_);
-    } catch (const Error&) {
-      // The transaction has failed: its end takes the setting with it.
-    }
-  }
-  NoSearchPath(const NoSearchPath&) = delete;
-  NoSearchPath& operator=(const NoSearchPath&) = delete;
-
- private:
-  void set(const std::string& path) {
-    session_.run(sql::catalog_set_search_path, pg::Params::of(path));
-  }
-  pg::Session& session_;
-  std::string own_;
-};
-
 Dependents read_dependents(pg::Session& session, const std::string& oid,
                            const std::string& column) {
   const auto rows = session.run(sql::catalog_dependents, pg::Params::of(oid, column));
@@ -168,28 +143,63 @@ void read_filling(pg::Session& session, const Wanted& wanted, const Run& run, Ta
   table.filling = filling;
   if (!wanted.rehearsal.empty() && table.bytes >= wanted.rehearsed_from)
     table.rehearsal = rehearse(session, table, wanted.rehearsal, run);
-  if (wanted.changed_columns.empty()) return;
-  const NoSearchPath none(session);
   for (const auto& column : wanted.changed_columns)
     table.dependents[column] = read_dependents(session, table.oid, column);
 }
 
 }  // namespace
 
+SafeSearchPath::SafeSearchPath(pg::Session& session)
+    : session_(session), own_(session.run(sql::catalog_search_path).front().text("path")) {
+  set("pg_catalog");
+}
+
+SafeSearchPath::~SafeSearchPath() {
+  try {
+    set(own_);
+  } catch (const Error&) {
+    // The transaction has failed: its end takes the setting with it.
+  }
+}
+
+void SafeSearchPath::set(const std::string& path) const {
+  session_.run(sql::catalog_set_search_path, pg::Params::of(path));
+}
+
 std::string digest_of(pg::Session& session, const std::string& oid, const std::string& column) {
-  const NoSearchPath none(session);
+  const SafeSearchPath safe(session);
   return read_dependents(session, oid, column).digest;
+}
+
+std::map<std::string, std::string> resolve(pg::Session& session,
+                                           const std::vector<std::string>& names) {
+  std::map<std::string, std::string> oids;
+  if (names.empty()) return oids;
+  for (const auto row : session.run(sql::catalog_resolve, pg::Params::of(Json(names).dump())))
+    if (!row.null("oid")) oids[row.text("name")] = row.text("oid");
+  return oids;
 }
 
 Facts read(pg::Session& session, const Wanted& wanted, const Run& run) {
   Facts facts;
   facts.server_version = session.server_version();
+  const auto oids = resolve(session, wanted.tables);
+  std::map<std::string, std::string> types;
+  for (const auto& name : wanted.types) {
+    const auto rows = session.run(sql::catalog_resolve_type, pg::Params::of(name));
+    types[name] = rows.front().null("oid") ? "0" : rows.front().text("oid");
+  }
+  // From here on operators are PostgreSQL's own, and so are the names in definitions.
+  const SafeSearchPath safe(session);
+  const Run as_asked = [&](const std::string& text) { safe.suspended([&] { run(text); }); };
   for (const auto& name : wanted.tables) {
-    const auto rows = session.run(sql::catalog_table, pg::Params::of(name));
+    const auto oid = oids.find(name);
+    if (oid == oids.end()) continue;
+    const auto rows = session.run(sql::catalog_table, pg::Params::of(oid->second));
     if (rows.empty()) continue;
     auto table = read_table(session, rows.front());
     if (name == wanted.indexed && table.kind == "p") read_partitions(session, table);
-    if (name == wanted.filled) read_filling(session, wanted, run, table);
+    if (name == wanted.filled) read_filling(session, wanted, as_asked, table);
     facts.tables.emplace(name, std::move(table));
   }
   for (const auto& name : wanted.functions) {
@@ -197,8 +207,8 @@ Facts read(pg::Session& session, const Wanted& wanted, const Run& run) {
     if (!rows.front().null("volatile"))
       facts.volatile_function[name] = rows.front().boolean("volatile");
   }
-  for (const auto& name : wanted.types) {
-    const auto rows = session.run(sql::catalog_domain, pg::Params::of(name));
+  for (const auto& [name, oid] : types) {
+    const auto rows = session.run(sql::catalog_domain, pg::Params::of(oid));
     facts.constrained_domain[name] = rows.front().boolean("constrained");
   }
   return facts;

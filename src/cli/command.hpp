@@ -57,6 +57,12 @@ void add_tuning_options(CLI::App& command, TuningWords& words);
 jobs::Tuning tuning_of(const TuningWords& words);
 
 void add_alter(CLI::App& app, Context& context);
+/// Shows the jobs until they have ended; kFailed when one did not end well.
+int wait_for(client::Client& client, const std::vector<JobId>& ids, bool json);
+
+void add_trash(CLI::App& app, Context& context);
+void add_restore(CLI::App& app, Context& context);
+void add_purge(CLI::App& app, Context& context);
 void add_config(CLI::App& app, Context& context);
 void add_doctor(CLI::App& app, Context& context);
 void add_nodes(CLI::App& app, Context& context);

@@ -53,10 +53,11 @@ int run(int argc, char** argv) {
       "Each command has --help with an example.\n"
       "Start here: lockkeeper dev");
   for (const auto add :
-       {add_migrate, add_submit, add_apply, add_plan,    add_jobs,      add_show,     add_watch,
-        add_graph,   add_cancel, add_alter, add_cutover, add_pause,     add_resume,   add_retry,
-        add_history, add_stats,  add_set,   add_upgrade, add_nodes,     add_blockers, add_doctor,
-        add_config,  add_work,   add_dev,   add_version, add_completion})
+       {add_migrate, add_submit,   add_apply,   add_plan,    add_jobs,      add_show,
+        add_watch,   add_graph,    add_cancel,  add_alter,   add_cutover,   add_pause,
+        add_resume,  add_retry,    add_history, add_stats,   add_set,       add_upgrade,
+        add_nodes,   add_blockers, add_trash,   add_restore, add_purge,     add_doctor,
+        add_config,  add_work,     add_dev,     add_version, add_completion})
     add(app, context);
   if (argc > 1) context.work_arguments.assign(argv + 2, argv + argc);
   try {

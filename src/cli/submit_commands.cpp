@@ -66,6 +66,8 @@ client::ApplyOptions options_of(const SubmitWords& words) {
   return options;
 }
 
+}  // namespace
+
 int wait_for(client::Client& client, const std::vector<JobId>& ids, bool json) {
   Progress progress(json);
   std::vector<Json> last;
@@ -80,6 +82,8 @@ int wait_for(client::Client& client, const std::vector<JobId>& ids, bool json) {
                                 [](const Json& job) { return cell(job["state"]) == "synced"; });
   return good ? kDone : kFailed;
 }
+
+namespace {
 
 int report(client::Client& client, const std::vector<jobs::Submitted>& submitted,
            const SubmitWords& words, bool json) {

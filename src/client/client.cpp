@@ -127,6 +127,19 @@ std::vector<jobs::Submitted> Client::apply(const std::vector<SourceText>& source
   return jobs::submit(*session_, units, environment_for(options), options.submit);
 }
 
+std::vector<Json> Client::trash() { return trash::list(*session_); }
+
+std::vector<jobs::Submitted> Client::restore(std::int64_t item) {
+  std::vector<SourceText> sources;
+  for (auto& statement : trash::restore_statements(*session_, item))
+    sources.push_back({"", std::move(statement)});
+  return apply(sources);
+}
+
+std::vector<trash::Purged> Client::purge(const std::vector<std::int64_t>& items) {
+  return trash::purge(*session_, items);
+}
+
 std::vector<Explained> Client::plan(const SourceText& source, const ApplyOptions& options) {
   std::vector<Explained> result;
   const auto environment = jobs::environment_of(*session_);

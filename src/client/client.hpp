@@ -19,6 +19,7 @@
 #include "parse/parser.hpp"
 #include "pg/session.hpp"
 #include "plan/plan.hpp"
+#include "trash/trash.hpp"
 #include "versions/wait.hpp"
 
 namespace lockkeeper::client {
@@ -71,6 +72,13 @@ class Client {
   std::vector<Json> statistics();
   std::vector<jobs::GraphNode> graph(int limit = 1000);
   std::optional<Json> show(JobId job);
+  /// Dropped tables that can be had back: see trash::list.
+  std::vector<Json> trash();
+  /// Submits what brings one back, as one batch: the table, then each of its foreign keys.
+  std::vector<jobs::Submitted> restore(std::int64_t item);
+  /// Drops some for good, now.
+  std::vector<trash::Purged> purge(const std::vector<std::int64_t>& items);
+
   /// Processes of the application that cache the schema.
   std::vector<versions::Node> nodes();
   /// Fences one. False: there is no such node, or the role is neither its own nor the owner.

@@ -9,6 +9,7 @@
 #include "jobs/queue.hpp"
 #include "pg/migrator.hpp"
 #include "sql/queries.hpp"
+#include "trash/trash.hpp"
 #include "versions/syncer.hpp"
 #include "versions/wait.hpp"
 
@@ -377,6 +378,10 @@ void Control::keep_house() {
     }
     for (int i = 0; i < 50 && jobs::purge_diffs(*session_, kBatch) == kBatch; ++i) {
     }
+    for (const auto& item : trash::purge(*session_))
+      log::write(item.problem.empty() ? log::Level::info : log::Level::warning,
+                 item.problem.empty() ? "table purged" : "table could not be purged",
+                 {{"database", database_}, {"table", item.name}, {"reason", item.problem}});
   });
 }
 

@@ -39,6 +39,12 @@ bool harmless_outside(const parse::Unit& unit) {
          kHarmless.count(unit.action) != 0;
 }
 
+// What it drops may be kept for a while; its plan's other steps have no statement of that kind.
+bool drops_tables(const jobs::Job& job) {
+  return job.action == "drop table" && job.statements.size() == 1 && !job.opaque &&
+         !job.unparsed_run;
+}
+
 }  // namespace
 
 Executor::Executor(pg::Session& session, const pg::Dsn& dsn, const jobs::WorkerIdentity& identity,
@@ -199,6 +205,7 @@ void Executor::run_each(const Work& work) {
 void Executor::send_in_steps(const Work& work, JobSession& dressed, const std::string& end,
                              const std::function<void()>& locked) {
   const metrics::Timer span(metrics_, metrics::lock_span_seconds, labels());
+  std::string put;
   pg::Transaction tx(session_, dressed.begin_text());
   if (work.size() > 1) {
     dressed.run_together(work);
@@ -210,14 +217,17 @@ void Executor::send_in_steps(const Work& work, JobSession& dressed, const std::s
       if (&statement != &statements.front())
         session_.script("SET LOCAL lock_timeout = " +
                         std::to_string(settings_.lock_timeout.count()));
-      dressed.run(statement);
+      if (drops_tables(work.front()))
+        put = drop(work.front(), dressed, statement);
+      else
+        dressed.run(statement);
       if (locked && &statement == &statements.front()) locked();
       testpoint::reach("after_statement");
     }
   }
   const std::string undress = dressed.undress();
   testpoint::reach("before_commit");
-  tx.commit(undress + end);
+  tx.commit(undress + put + end);
   testpoint::reach("after_commit");
 }
 
@@ -228,7 +238,8 @@ void Executor::send(const Work& work, JobSession& dressed, int claims_most) {
       identity_, claims_most);
   if (unannounced_) end += jobs::need_no_nodes_text();
   const bool simple = work.size() == 1 && first.statements.size() == 1 && dressed.trusted() &&
-                      !first.opaque && !first.unparsed_run && !testpoint::armed();
+                      !first.opaque && !first.unparsed_run && !drops_tables(first) &&
+                      !testpoint::armed();
   if (!simple) return send_in_steps(work, dressed, end);
   const Gate::Pass pass(hooks_.gate);
   const metrics::Timer span(metrics_, metrics::lock_span_seconds, labels());

@@ -95,6 +95,11 @@ class Executor {
                      const std::function<void()>& locked = {});
   /// Tells of the end, and gives what the commit claimed for this worker.
   Work after_commit(const Work& work, bool leaves_traces);
+  /// Drops tables, or puts them into the trash: gives the commands that do so, for the end of the
+  /// transaction.
+  std::string drop(const jobs::Job& job, JobSession& dressed, const std::string& statement);
+  bool rehearsed(JobSession& dressed, const std::string& statement, const std::string& names,
+                 bool cascade);
   /// After a transaction of several jobs was undone: each alone, so that only the bad one fails.
   void run_each(const Work& work);
   void run_outside(const jobs::Job& job);

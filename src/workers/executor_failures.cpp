@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/log.hpp"
+#include "catalog/reader.hpp"
 #include "pg/quote.hpp"
 #include "plan/lock_rules.hpp"
 #include "sql/queries.hpp"
@@ -92,10 +93,16 @@ std::vector<plan::TableLock> Executor::locks_of(const jobs::Job& job) const {
 
 void Executor::look(const JobSession& dressed, const std::vector<plan::TableLock>& locks) {
   if (locks.empty()) return;
-  nlohmann::json wanted = nlohmann::json::array();
-  for (const auto& lock : locks) wanted.push_back({lock.object, to_string(lock.mode)});
+  std::vector<std::string> names;
+  for (const auto& lock : locks) names.push_back(lock.object);
   const auto rows = [&] {
     const pg::Transaction tx(session_, dressed.begin_text());
+    const auto oids = catalog::resolve(session_, names);
+    nlohmann::json wanted = nlohmann::json::array();
+    for (const auto& lock : locks)
+      if (const auto found = oids.find(lock.object); found != oids.end())
+        wanted.push_back({found->second, to_string(lock.mode)});
+    const catalog::SafeSearchPath safe(session_);
     return session_.run(sql::workers_blockers, pg::Params::of(wanted.dump()));
   }();
   const auto now = std::chrono::steady_clock::now();

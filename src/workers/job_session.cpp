@@ -23,6 +23,18 @@ bool may_rename(const jobs::Job& job) {
          action.rfind("rename", 0) == 0 || action.find("schema") != std::string::npos;
 }
 
+// By the job's role, not by whoever looks: names are looked up outside of its code too.
+std::string search_path_of(const jobs::Job& job) {
+  static const std::string kUser = "\"$user\"";
+  auto path = job.search_path;
+  for (auto at = path.find(kUser); at != std::string::npos; at = path.find(kUser, at)) {
+    const auto role = pg::quote_ident(job.role);
+    path.replace(at, kUser.size(), role);
+    at += role.size();
+  }
+  return path;
+}
+
 std::string unguessable_name() {
   std::random_device random;
   std::string name = "lockkeeper_run";
@@ -51,7 +63,8 @@ std::string JobSession::settings_text(bool local) const {
     const auto mine = own_.settings.find(name);
     if (mine == own_.settings.end() || mine->second != value) add(name, value);
   }
-  if (job_.search_path != own_.search_path) add("search_path", job_.search_path);
+  const auto path = search_path_of(job_);
+  if (path != own_.search_path) add("search_path", path);
   return calls.empty() ? calls : calls + ";";
 }
 
