@@ -28,6 +28,10 @@ SELECT 5, 'rights', 'note', 'queries and ages of other roles'' transactions are 
        pg_catalog.format('GRANT pg_read_all_stats TO %I', current_user)
  WHERE NOT pg_catalog.pg_has_role('pg_read_all_stats', 'usage')
 UNION ALL
+SELECT 5, 'standbys', 'warning', 'how far standbys are behind is hidden from this role: backfills do not wait for them',
+       pg_catalog.format('GRANT pg_read_all_stats TO %I', current_user)
+ WHERE EXISTS (SELECT FROM pg_catalog.pg_stat_replication AS s WHERE s.state IS NULL)
+UNION ALL
 SELECT 6, 'rights', 'note', 'this role may not end sessions of others: --kill-blockers does nothing for its jobs',
        pg_catalog.format('if you want it: GRANT pg_signal_backend TO %I', current_user)
  WHERE NOT pg_catalog.pg_has_role('pg_signal_backend', 'usage')
@@ -35,9 +39,17 @@ UNION ALL
 SELECT 7, 'sessions', CASE WHEN f.free < $1::integer THEN 'problem' WHEN f.free < 2 * $1::integer THEN 'warning' ELSE 'ok' END,
        pg_catalog.format('%s of %s sessions are free, a worker process needs up to %s', f.free, f.most, $1::integer),
        'raise max_connections, or run fewer workers (set general_workers, reorg_workers)'
-  FROM (SELECT m.value::integer AS most, (m.value - r.value)::integer - (SELECT count(*) FROM pg_catalog.pg_stat_activity AS a
-                WHERE a.backend_type = 'client backend')::integer AS free
-          FROM number AS m, number AS r WHERE m.name = 'max_connections' AND r.name = 'superuser_reserved_connections') AS f
+  FROM (SELECT m.most, m.most - m.used AS free FROM (
+            -- Of the server, the database and the role: whichever is reached first. Whose a session is, this role may not see.
+            SELECT n.value::integer AS most, r.value::integer + (SELECT sum(s.numbackends) FROM pg_catalog.pg_stat_database AS s)::integer AS used
+              FROM number AS n, number AS r WHERE n.name = 'max_connections' AND r.name = 'superuser_reserved_connections'
+            UNION ALL
+            SELECT d.datconnlimit, s.numbackends FROM pg_catalog.pg_database AS d JOIN pg_catalog.pg_stat_database AS s ON s.datid = d.oid
+             WHERE d.datname = pg_catalog.current_database() AND d.datconnlimit >= 0
+            UNION ALL
+            SELECT l.rolconnlimit, (SELECT count(*) FROM pg_catalog.pg_stat_activity AS a WHERE a.usename = current_user)::integer
+              FROM pg_catalog.pg_roles AS l WHERE l.rolname = current_user AND l.rolconnlimit >= 0) AS m
+         ORDER BY free LIMIT 1) AS f
 UNION ALL
 SELECT 8, 'locks', CASE WHEN t.tables * 4 > n.value * c.value THEN 'warning' ELSE 'ok' END,
        pg_catalog.format('max_locks_per_transaction is %s, the largest partitioned table has %s partitions', n.value, t.tables),
@@ -78,7 +90,7 @@ SELECT 15, 'safety', 'warning', 'autovacuum is off: the job table and backfilled
   FROM setting AS s WHERE s.name = 'autovacuum' AND s.value = 'off'
 UNION ALL
 SELECT 16, 'indexes', 'warning', pg_catalog.format('index %s is not valid: it costs writes and serves no query', i.indexrelid::pg_catalog.regclass),
-       pg_catalog.format('lockkeeper submit "REINDEX INDEX CONCURRENTLY %s", or drop it', i.indexrelid::pg_catalog.regclass)
+       pg_catalog.format('lockkeeper submit ''REINDEX INDEX CONCURRENTLY %s'', or drop it', i.indexrelid::pg_catalog.regclass)
   FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid AND c.relkind = 'i'
  WHERE NOT i.indisvalid AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index AS p WHERE p.index_relid = i.indexrelid)
 UNION ALL

@@ -1,13 +1,15 @@
 -- A row per state, action and cause (why it does not move, or NULL) of unfinished jobs: how many; the age of the
--- oldest; for how long one has been held up, and how old what holds it up is, at most. In seconds. Locks nothing.
+-- oldest; the first one; for how long one has been held up (NULL: the tables do not tell), and how old what holds it up
+-- is, at most. In seconds. Locks nothing.
 -- Caller: workers/reporter.
 WITH standing AS (
     SELECT EXISTS (SELECT FROM lockkeeper.ddl_setting AS s
                     WHERE (s.name = 'queue' AND s.value <> 'running') OR s.name = 'upgrade') AS still)
 SELECT j.state::text AS state, j.action, c.cause, count(*) AS jobs,
        extract(epoch FROM pg_catalog.clock_timestamp() - min(j.submitted_at)) AS oldest_seconds,
-       coalesce(max(extract(epoch FROM pg_catalog.clock_timestamp() - CASE WHEN c.cause IN ('dependency', 'queue')
-                    THEN j.submitted_at ELSE coalesce(m.since, j.state_since) END)), 0) AS held_seconds,
+       min(j.id) AS first_job,
+       extract(epoch FROM pg_catalog.clock_timestamp() - min(CASE WHEN c.cause = 'dependency' THEN j.submitted_at
+                    WHEN c.cause IN ('paused', 'node') THEN coalesce(m.since, j.state_since) END)) AS held_seconds,
        coalesce(max((j.error->>'held_seconds')::float8
                     + extract(epoch FROM pg_catalog.clock_timestamp() - j.state_since))
                 FILTER (WHERE c.cause = j.error->>'waits_for'),

@@ -92,7 +92,8 @@ std::string InputError::pretty() const {
   if (!out.empty()) out += " ";
   out += "error: " + report_.message;
   if (!report_.sqlstate.empty()) out += " (" + report_.sqlstate + ")";
-  if (place_.line > 0) out += "\n  " + place_.text + "\n  " + caret_line(place_);
+  if (place_.line > 0 && place_.text.find_first_not_of(' ') != std::string::npos)
+    out += "\n  " + place_.text + "\n  " + caret_line(place_);
   if (!report_.detail.empty()) out += "\ndetail: " + report_.detail;
   if (!report_.hint.empty()) out += "\nhint: " + report_.hint;
   return out;

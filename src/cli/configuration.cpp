@@ -1,6 +1,7 @@
 #include "cli/configuration.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 
 #include "base/error.hpp"
@@ -14,6 +15,7 @@ namespace {
 using std::chrono::milliseconds;
 
 milliseconds from_seconds(double seconds) {
+  if (!std::isfinite(seconds)) throw InputError("a time is to be a number of seconds");
   return milliseconds(static_cast<long>(seconds * 1000));
 }
 
@@ -23,13 +25,22 @@ bool is_setting(const CLI::Option& option) {
          option.get_lnames().front() != "config";
 }
 
+void check_address(const std::string& address) {
+  const auto colon = address.rfind(':');
+  const auto port = colon == std::string::npos ? "" : address.substr(colon + 1);
+  if (port.empty() || port.size() > 5 ||
+      port.find_first_not_of("0123456789") != std::string::npos || std::stol(port) > 65535)
+    throw InputError("\"" + address + "\" is no address of metrics pages",
+                     "host:port, for example 127.0.0.1:9632 or [::1]:9632");
+}
+
 [[noreturn]] void refuse(const config::File& file, const config::Entry& entry,
                          const std::string& message, const std::string& hint = {}) {
   Report report;
   report.message = message;
   report.hint = hint;
   report.position = entry.position;
-  throw InputError(report, file.text, file.path);
+  throw InputError(report, file.layout, file.path);
 }
 
 CLI::Option& option_for(CLI::App& command, const config::File& file, const config::Entry& entry) {
@@ -38,6 +49,12 @@ CLI::Option& option_for(CLI::App& command, const config::File& file, const confi
     refuse(file, entry, "there is no setting \"" + entry.key + "\"",
            "lockkeeper config show lists them");
   return *option;
+}
+
+// "metrics" and "no-metrics" answer the same question: whoever comes first in rank answers it.
+bool said_otherwise(const CLI::App& command, const std::string& key) {
+  if (key == "metrics") return command.count("--no-metrics") > 0;
+  return key == "no-metrics" && command.count("--metrics") > 0;
 }
 
 bool in_environment(const CLI::Option& option) {
@@ -167,7 +184,7 @@ std::vector<Value> take_file(CLI::App& command, const WorkWords& words) {
     const auto file = config::read_file(words.config);
     for (const auto& entry : file.entries) {
       auto& option = option_for(command, file, entry);
-      if (option.count() > 0) continue;
+      if (option.count() > 0 || said_otherwise(command, entry.key)) continue;
       apply(option, file, entry);
       from_file.push_back(entry.key);
     }
@@ -198,6 +215,7 @@ config::WorkSettings settings_of(const WorkWords& words) {
   work.lease = from_seconds(words.lease_seconds);
   work.shutdown = from_seconds(words.shutdown_seconds);
   if (!words.metrics.empty()) {
+    check_address(words.metrics);
     work.metrics_address = words.metrics;
     work.metrics_required = true;
   }

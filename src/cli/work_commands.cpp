@@ -36,22 +36,48 @@ int migrate(const pg::Dsn& dsn, const std::string& grant, bool json) {
 
 // What has changed in the file holds from now on, where it can.
 void reload(const Context& context, service::Service& service) {
+  const auto keep = [](const std::string& reason) {
+    log::error("settings are not read again, the old ones hold", {{"reason", reason}});
+  };
   try {
-    service.reload(settings_again(context.work_arguments));
+    auto settings = settings_again(context.work_arguments);
+    if (settings.dsns.empty()) settings.dsns = context.work.dsns;
+    service.reload(settings);
   } catch (const InputError& error) {
-    log::error("settings are not read again, the old ones hold", {{"reason", error.pretty()}});
+    keep(error.pretty());
+  } catch (const std::exception& error) {
+    keep(error.what());
   }
 }
 
+// A wrong address or password should be told at once, not in a log that nobody reads yet; one
+// database of several that is not there keeps nobody from serving the others.
+void need_one(const std::vector<std::string>& dsns) {
+  std::exception_ptr first;
+  std::size_t failed = 0;
+  for (const auto& dsn : dsns) {
+    const pg::Dsn parsed(dsn);
+    try {
+      pg::Session session(parsed, "lockkeeper");
+      pg::require_schema(session);
+    } catch (const std::exception& error) {
+      if (!first) first = std::current_exception();
+      ++failed;
+      if (dsns.size() > 1)
+        log::warning("database cannot be served yet",
+                     {{"database", parsed.redacted()}, {"reason", error.what()}});
+    }
+  }
+  if (first && failed == dsns.size()) std::rethrow_exception(first);
+}
+
 int work(Context& context, CLI::App& command, const WorkWords& words) {
+  // From the first moment: "systemctl reload" may come at once.
+  std::signal(SIGHUP, SIG_IGN);
   take_file(command, words);
   context.work = settings_of(words);
   if (context.work.dsns.empty()) context.work.dsns.push_back(context.dsn);
-  // A wrong address or password should be told at once, not in a log that nobody reads yet.
-  for (const auto& dsn : context.work.dsns) {
-    pg::Session session(pg::Dsn(dsn), "lockkeeper");
-    pg::require_schema(session);
-  }
+  need_one(context.work.dsns);
   service::Service::block_signals();
   service::Service service(context.work);
   service.start();

@@ -24,11 +24,22 @@ int position_of(const std::string& text, const toml::source_position& place) {
   return characters(text, at) + static_cast<int>(place.column);
 }
 
+std::string blank(std::string text) {
+  for (auto& c : text)
+    if (c != '\n' && static_cast<unsigned char>(c) < 0x80) c = ' ';
+  // Of a character of several bytes one is left: places are counted in characters.
+  std::string out;
+  for (const char c : text)
+    if ((static_cast<unsigned char>(c) & 0xC0U) != 0x80U)
+      out += static_cast<unsigned char>(c) < 0x80 ? c : ' ';
+  return out;
+}
+
 [[noreturn]] void refuse(const File& file, const std::string& message, int position) {
   Report report;
   report.message = message;
   report.position = position;
-  throw InputError(report, file.text, file.path);
+  throw InputError(report, file.layout, file.path);
 }
 
 std::optional<std::string> text_of(const toml::node& node) {
@@ -50,21 +61,27 @@ File read_file(const std::string& path) {
   file.path = path;
   std::ifstream in(path);
   if (!in) throw InputError("cannot read " + path + ": " + std::strerror(errno));
-  file.text.assign(std::istreambuf_iterator<char>(in), {});
+  std::string text;
+  try {
+    text.assign(std::istreambuf_iterator<char>(in), {});
+  } catch (const std::ios_base::failure&) {  // a directory
+    throw InputError("cannot read " + path + ": it is no file, or its disk fails");
+  }
+  file.layout = blank(text);
   toml::table table;
   try {
-    table = toml::parse(file.text, path);
+    table = toml::parse(text, path);
   } catch (const toml::parse_error& error) {
-    refuse(file, std::string(error.description()), position_of(file.text, error.source().begin));
+    refuse(file, std::string(error.description()), position_of(text, error.source().begin));
   }
   for (const auto& [key, node] : table) {
-    Entry entry{std::string(key.str()), {}, position_of(file.text, node.source().begin)};
+    Entry entry{std::string(key.str()), {}, position_of(text, node.source().begin)};
     const auto take = [&](const toml::node& value) {
-      const auto text = text_of(value);
-      if (!text)
+      const auto as_text = text_of(value);
+      if (!as_text)
         refuse(file, "\"" + entry.key + "\" is to be a text, a number, true, false, or a list",
-               position_of(file.text, value.source().begin));
-      entry.values.push_back(*text);
+               position_of(text, value.source().begin));
+      entry.values.push_back(*as_text);
     };
     if (const auto* list = node.as_array())
       for (const auto& value : *list) take(value);

@@ -15,7 +15,7 @@ struct Entry {
 
 struct File {
   std::string path;
-  std::string text;
+  std::string layout;  ///< as long as the text, and blank: a message must not show a password
   std::vector<Entry> entries;
 };
 

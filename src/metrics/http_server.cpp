@@ -2,9 +2,11 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/version.hpp>
+#include <list>
 #include <optional>
 #include <thread>
 
@@ -20,6 +22,7 @@ namespace http = boost::beast::http;
 using tcp = asio::ip::tcp;
 
 constexpr std::chrono::seconds kIdleMost{30};
+constexpr std::chrono::milliseconds kAcceptPause{100};
 constexpr std::uint32_t kHeaderMost = 8192;
 constexpr int kConnectionsMost = 64;
 
@@ -53,6 +56,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     ++open_;
   }
   ~Connection() { --open_; }
+  void close() { stream_.close(); }
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
@@ -60,25 +64,35 @@ class Connection : public std::enable_shared_from_this<Connection> {
     parser_.emplace();
     parser_->header_limit(kHeaderMost);
     stream_.expires_after(kIdleMost);
-    http::async_read(stream_, buffer_, *parser_,
-                     [self = shared_from_this()](const beast::error_code& failed, std::size_t) {
-                       if (!failed) self->answer();
-                     });
+    http::async_read(
+        stream_, buffer_, *parser_,
+        [self = shared_from_this()](const beast::error_code& failed, std::size_t) {
+          if (!failed) return self->answer();
+          // It went away, or was silent for too long: there is nobody to be told.
+          if (failed.category() == asio::error::get_system_category() ||
+              failed == beast::error::timeout || failed == http::error::end_of_stream)
+            return;
+          self->send({400, "not a request that is understood here\n"}, 11, false, false);
+        });
   }
 
  private:
   void answer() {
     const auto& request = parser_->get();
-    auto page = page_for(routes_, request);
-    response_ = Response(static_cast<http::status>(page.status), request.version());
+    send(page_for(routes_, request), request.version(), request.keep_alive(),
+         request.method() == http::verb::head);
+  }
+
+  void send(Page page, unsigned version, bool keep_alive, bool head) {
+    response_ = Response(static_cast<http::status>(page.status), version);
     response_.set(http::field::server, "lockkeeper");
     response_.set(http::field::content_type, page.type);
     response_.set(http::field::cache_control, "no-store");
-    response_.keep_alive(request.keep_alive());
+    response_.keep_alive(keep_alive);
     response_.body() = std::move(page.text);
     response_.prepare_payload();
     // Of HEAD, the header alone goes out, with the length that the body would have.
-    if (request.method() == http::verb::head) response_.body().clear();
+    if (head) response_.body().clear();
     stream_.expires_after(kIdleMost);
     http::async_write(stream_, response_,
                       [self = shared_from_this()](const beast::error_code& failed, std::size_t) {
@@ -103,16 +117,37 @@ struct HttpServer::Impl {
   int open = 0;  // connections; on the loop's thread only
   asio::io_context loop{1};
   tcp::acceptor acceptor{loop};
+  asio::steady_timer pause{loop};
+  std::list<std::weak_ptr<Connection>> connections;
   std::string address;
   std::thread thread;
 
   void accept() {
     acceptor.async_accept([this](const beast::error_code& failed, tcp::socket socket) {
       if (failed == asio::error::operation_aborted) return;
-      if (!failed && open < kConnectionsMost)
-        std::make_shared<Connection>(std::move(socket), routes, open)->read();
+      if (failed) {
+        // No descriptors are left, perhaps: to try again at once would only burn time.
+        pause.expires_after(kAcceptPause);
+        pause.async_wait([this](const beast::error_code& ended) {
+          if (!ended) accept();
+        });
+        return;
+      }
+      make_room();
+      auto connection = std::make_shared<Connection>(std::move(socket), routes, open);
+      connections.push_back(connection);
+      connection->read();
       accept();
     });
+  }
+
+  // Who asks is not to wait for those who came before him and are silent: the oldest goes.
+  void make_room() {
+    connections.remove_if([](const auto& connection) { return connection.expired(); });
+    while (static_cast<int>(connections.size()) >= kConnectionsMost) {
+      if (const auto oldest = connections.front().lock()) oldest->close();
+      connections.pop_front();
+    }
   }
 };
 

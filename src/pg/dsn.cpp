@@ -27,12 +27,18 @@ Dsn::Dsn(const std::string& text) {
   const std::unique_ptr<char, void (*)(void*)> owned(message, PQfreemem);
   std::string reason = message != nullptr ? message : "no memory";
   while (!reason.empty() && reason.back() == '\n') reason.pop_back();
+  // libpq quotes a piece of the text, which may be one of the password.
+  if (text.find("pass") != std::string::npos || text.find('@') != std::string::npos)
+    reason = "libpq cannot read it (not quoted here, it may hold a password)";
   if (!options)
     throw InputError("not a connection string: " + reason,
                      "for example: postgresql://user@host:5432/database, or host=/run/postgresql "
                      "dbname=shop");
   for (const PQconninfoOption* option = options.get(); option->keyword != nullptr; ++option)
-    if (option->val != nullptr) values_[option->keyword] = option->val;
+    if (option->val != nullptr) {
+      values_[option->keyword] = option->val;
+      if (option->dispchar != nullptr && *option->dispchar == '*') secret_.insert(option->keyword);
+    }
 }
 
 Dsn Dsn::with_default(const std::string& key, const std::string& value) const {
@@ -61,7 +67,7 @@ std::string Dsn::conninfo() const {
 
 std::string Dsn::redacted() const {
   Dsn copy = *this;
-  copy.values_.erase("password");
+  for (const auto& key : secret_) copy.values_.erase(key);
   return copy.conninfo();
 }
 

@@ -3,6 +3,7 @@
 // file and .pgpass by libpq itself (PostgreSQL manual 34.1.1). Values; any thread.
 
 #include <map>
+#include <set>
 #include <string>
 
 namespace lockkeeper::pg {
@@ -26,6 +27,7 @@ class Dsn {
 
  private:
   std::map<std::string, std::string> values_;
+  std::set<std::string> secret_ = {"password"};  ///< keys that libpq would not show
 };
 
 }  // namespace lockkeeper::pg

@@ -11,10 +11,17 @@
 namespace lockkeeper::pg {
 namespace {
 
+// Ours can be told from others by the beginning, whatever the DSN adds.
+std::string named(const Dsn& dsn, const std::string& name) {
+  const auto given = dsn.value("application_name");
+  if (given.empty()) return name;
+  return name.rfind("lockkeeper", 0) == 0 ? name + " " + given : given;
+}
+
 Dsn completed(const Dsn& dsn, const std::string& application_name) {
   // A dead peer must be noticed: promise 11 rests on sessions that end.
   return dsn.with("client_encoding", "UTF8")
-      .with_default("application_name", application_name)
+      .with("application_name", named(dsn, application_name))
       .with_default("connect_timeout", "10")
       .with_default("keepalives_idle", "10")
       .with_default("keepalives_interval", "5")

@@ -3,9 +3,8 @@
 #include <unistd.h>
 
 #include <array>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <csignal>
+#include <map>
 #include <thread>
 
 #include "base/log.hpp"
@@ -19,6 +18,39 @@ std::string default_name() {
   std::array<char, 256> host{};
   gethostname(host.data(), host.size() - 1);
   return std::string(host.data()) + ":" + std::to_string(getpid());
+}
+
+std::string name_of(const pg::Dsn& dsn) {
+  for (const char* key : {"dbname", "user"})
+    if (const auto name = dsn.value(key); !name.empty()) return name;
+  for (const char* variable : {"PGDATABASE", "PGUSER"})
+    if (const char* name = std::getenv(variable); name != nullptr && *name != '\0') return name;
+  return "default";
+}
+
+// What a database is called in metrics and logs: its name; of several with one name, where it is
+// too.
+std::vector<std::pair<pg::Dsn, std::string>> labelled(const std::vector<std::string>& dsns) {
+  std::vector<std::pair<pg::Dsn, std::string>> all;
+  std::map<std::string, int> count;
+  for (const auto& dsn : dsns) {
+    all.emplace_back(dsn, "");
+    ++count[name_of(all.back().first)];
+  }
+  for (auto& [dsn, label] : all) {
+    label = name_of(dsn);
+    if (count[label] == 1) continue;
+    label += "@" + dsn.value("host");
+    if (const auto port = dsn.value("port"); !port.empty()) label += ":" + port;
+  }
+  return all;
+}
+
+sigset_t own_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, number);
+  return set;
 }
 
 }  // namespace
@@ -39,9 +71,9 @@ Service::Service(config::WorkSettings settings)
                 {"schema", std::to_string(pg::schema_version_of_binary())},
                 {"grammar", std::to_string(parse::grammar())}},
                1);
-  for (const auto& dsn : settings_.dsns)
+  for (const auto& [dsn, label] : labelled(settings_.dsns))
     controls_.push_back(
-        std::make_unique<workers::Control>(pg::Dsn(dsn), settings_, metrics_, observer_));
+        std::make_unique<workers::Control>(dsn, label, settings_, metrics_, observer_));
 }
 
 Service::~Service() { stop(); }
@@ -62,10 +94,11 @@ void Service::start() {
 void Service::reload(const config::WorkSettings& settings) {
   for (auto& control : controls_) control->resize(settings.workers, settings.reorg_workers);
   const auto same = [](const config::WorkSettings& one, const config::WorkSettings& other) {
-    return one.dsns == other.dsns && one.lock_timeout == other.lock_timeout &&
-           one.probe_most == other.probe_most && one.lag_most == other.lag_most &&
-           one.tries_most == other.tries_most && one.flush_each_job == other.flush_each_job &&
-           one.lease == other.lease && one.poll == other.poll && one.shutdown == other.shutdown &&
+    return one.dsns == other.dsns && one.name == other.name &&
+           one.lock_timeout == other.lock_timeout && one.probe_most == other.probe_most &&
+           one.lag_most == other.lag_most && one.tries_most == other.tries_most &&
+           one.flush_each_job == other.flush_each_job && one.lease == other.lease &&
+           one.poll == other.poll && one.shutdown == other.shutdown &&
            one.metrics_address == other.metrics_address;
   };
   if (!same(settings, read_))
@@ -106,28 +139,20 @@ void Service::stop() {
 }
 
 void Service::block_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGHUP);
+  const auto set = own_signals();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
 int Service::wait_for_signal() {
-  boost::asio::io_context loop;
-  boost::asio::signal_set signals(loop, SIGINT, SIGTERM, SIGHUP);
+  const auto set = own_signals();
   int received = 0;
-  signals.async_wait([&](const auto& failed, int number) {
-    if (!failed) received = number;
-  });
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGHUP);
-  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
-  loop.run();
+  while (sigwait(&set, &received) != 0) {
+  }
+  if (received == SIGHUP) return received;
+  // Whoever asks again while we end in order does not want to wait; a hangup is no such question.
+  sigset_t again = set;
+  sigdelset(&again, SIGHUP);
+  pthread_sigmask(SIG_UNBLOCK, &again, nullptr);
   return received;
 }
 

@@ -22,19 +22,12 @@ using std::chrono::milliseconds;
 // A statement of the control may wait for a lock, or a dead network, that long.
 constexpr std::chrono::seconds kSilentMost{60};
 
-std::string label_of(const pg::Dsn& dsn) {
-  auto name = dsn.value("dbname");
-  if (!name.empty()) return name;
-  const char* from_environment = std::getenv("PGDATABASE");
-  return from_environment != nullptr ? from_environment : "default";
-}
-
 }  // namespace
 
-Control::Control(const pg::Dsn& dsn, const config::WorkSettings& settings,
+Control::Control(const pg::Dsn& dsn, std::string label, const config::WorkSettings& settings,
                  metrics::Registry& metrics, pg::Observer& observer)
     : dsn_(dsn),
-      database_(label_of(dsn)),
+      database_(std::move(label)),
       settings_(settings),
       metrics_(metrics),
       observer_(observer),
@@ -129,6 +122,7 @@ void Control::stop() {
   // What ended last is still to be told.
   asio::post(loop_, [this] {
     tell_ended();
+    guarded([this] { session_->run(sql::workers_leave, pg::Params::of(process_.load())); });
     loop_.stop();
   });
   if (thread_.joinable()) thread_.join();
@@ -264,17 +258,20 @@ void Control::settle_done() {
     settle_pause_ =
         some ? milliseconds(0) : std::min(2 * settle_pause_ + milliseconds(20), milliseconds(1000));
     // Who is quick to answer is not asked whether it lives.
-    if (!some && settle_pause_ > milliseconds(20))
-      for (const auto& node : versions::bury_nodes(*session_)) {
-        metrics_.count(metrics::nodes_buried_total, {{"database", database_}});
-        log::warning("node does not live any more", {{"node", node.name}, {"reason", node.why}});
-      }
+    if (!some && settle_pause_ > milliseconds(20)) bury_nodes();
     if (some) look_for_work("chain");
     settle_timer_.expires_after(std::max(settle_pause_, milliseconds(20)));
     settle_timer_.async_wait([this](const auto& failed) {
       if (!failed) settle_done();
     });
   });
+}
+
+void Control::bury_nodes() {
+  for (const auto& node : versions::bury_nodes(*session_)) {
+    metrics_.count(metrics::nodes_buried_total, {{"database", database_}});
+    log::warning("node does not live any more", {{"node", node.name}, {"reason", node.why}});
+  }
 }
 
 void Control::tell_ended() {
@@ -378,6 +375,7 @@ void Control::keep_house() {
     }
     for (int i = 0; i < 50 && jobs::purge_diffs(*session_, kBatch) == kBatch; ++i) {
     }
+    bury_nodes();
     for (const auto& item : trash::purge(*session_))
       log::write(item.problem.empty() ? log::Level::info : log::Level::warning,
                  item.problem.empty() ? "table purged" : "table could not be purged",

@@ -21,8 +21,9 @@ namespace lockkeeper::workers {
 
 class Control {
  public:
-  Control(const pg::Dsn& dsn, const config::WorkSettings& settings, metrics::Registry& metrics,
-          pg::Observer& observer);
+  /// `label`: what the database is called in metrics and logs.
+  Control(const pg::Dsn& dsn, std::string label, const config::WorkSettings& settings,
+          metrics::Registry& metrics, pg::Observer& observer);
   ~Control();
   Control(const Control&) = delete;
   Control& operator=(const Control&) = delete;
@@ -59,6 +60,7 @@ class Control {
   void settle_done();
   void tell_soon();
   void tell_ended();
+  void bury_nodes();
   PoolPlace place(const char* pool, int warm);
   template <typename Work>
   void guarded(Work&& work);

@@ -396,7 +396,9 @@ void Executor::count_end(const jobs::Job& job, const char* result) {
   metrics_.observe(metrics::job_run_seconds, labels({{"action", job.action}}), took);
   metrics_.observe(metrics::job_total_seconds, labels({{"result", result}}),
                    job.waited_seconds + took);
-  if (result == std::string_view("synced"))
+  if (result != std::string_view("synced"))
+    metrics_.count(metrics::jobs_failed_total, labels());
+  else
     metrics_.observe(metrics::lock_tries, labels(), job.tries + 1);
 }
 
@@ -433,6 +435,7 @@ bool Executor::parse_next() {
     log::info("job ended", {{"job", id.str()}, {"state", "cancelled"}, {"reason", report.message}});
     metrics_.count(metrics::jobs_ended_total,
                    labels({{"action", "unparsed"}, {"result", "cancelled"}}));
+    metrics_.count(metrics::jobs_failed_total, labels());
   }
   tx.commit();
   return true;

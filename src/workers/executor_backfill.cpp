@@ -47,7 +47,8 @@ std::string Executor::lag_of_standbys() {
   const auto now = std::chrono::steady_clock::now();
   if (now >= lag_seen_ + std::chrono::seconds(1)) {
     lag_seen_ = now;
-    const double seconds = session_.run(sql::workers_replication_lag).front().real("seconds");
+    const auto rows = session_.run(sql::workers_replication_lag);
+    const double seconds = rows.front().null("seconds") ? 0 : rows.front().real("seconds");
     lag_ = std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
   }
   if (lag_ <= settings_.lag_most) return {};

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/log.hpp"
+#include "catalog/reader.hpp"
 #include "parse/rewrite.hpp"
 #include "plan/planner.hpp"
 #include "sql/queries.hpp"
@@ -41,8 +42,7 @@ std::string Outside::look(pg::Session& dressed) const {
     before["there"] = Json::array();
     for (const auto& part : unit_.statements.front().parts) {
       const std::string name = parse::quoted_name(part.relation);
-      if (!dressed.run(sql::catalog_table, pg::Params::of(name)).empty())
-        before["there"].push_back(name);
+      if (!catalog::resolve(dressed, {name}).empty()) before["there"].push_back(name);
     }
   }
   return before.dump();
@@ -79,7 +79,7 @@ bool Outside::settle(pg::Session& dressed, const std::string& before) const {
   if (unit_.action == "drop index") {
     const Json there = Json::parse(before.empty() ? "{}" : before).value("there", Json::array());
     return !there.empty() && std::none_of(there.begin(), there.end(), [&](const Json& name) {
-      return !dressed.run(sql::catalog_table, pg::Params::of(name.get<std::string>())).empty();
+      return !catalog::resolve(dressed, {name.get<std::string>()}).empty();
     });
   }
   if (unit_.action == "detach partition") return finish_detach(dressed);

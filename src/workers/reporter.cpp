@@ -56,6 +56,7 @@ void Reporter::report(pg::Session& session) {
 void Reporter::forget() {
   for (const auto& metric : put_) metrics_.replace(metric, database_, {});
   last_ = {};
+  held_.clear();
   next_size_ = {};
 }
 
@@ -72,6 +73,7 @@ void Reporter::report_jobs(pg::Session& session) {
   std::vector<metrics::Sample> jobs;
   std::map<std::pair<std::string, std::string>, double> by_action;
   ByName oldest;
+  std::map<std::string, std::int64_t> first;
   ByName blocked = zeros(kCauses);
   ByName held = zeros(kCauses);
   ByName blockers = zeros({"lock", "node", "transaction"});
@@ -83,11 +85,14 @@ void Reporter::report_jobs(pg::Session& session) {
     if (row.null("cause")) continue;
     const auto cause = row.text("cause");
     blocked[cause] += count;
-    at_most(held, cause, row.real("held_seconds"));
+    if (!row.null("held_seconds")) at_most(held, cause, row.real("held_seconds"));
+    first[cause] = first.count(cause) == 0 ? row.integer("first_job")
+                                           : std::min(first[cause], row.integer("first_job"));
     if (blockers.count(cause) != 0) at_most(blockers, cause, row.real("blocker_seconds"));
     metrics_.count(metrics::blocked_seconds_total, {{"database", database_}, {"cause", cause}},
                    count * since.count());
   }
+  for (const auto& [cause, seconds] : watch(first)) at_most(held, cause, seconds);
   for (const auto& [key, count] : by_action)
     jobs.push_back({{{"state", key.first}, {"action", key.second}}, count});
   put(metrics::jobs, jobs);
@@ -97,6 +102,28 @@ void Reporter::report_jobs(pg::Session& session) {
   put(metrics::blocker_seconds, samples_of(blockers, "cause"));
 }
 
+// A job that looks again whether the lock is free does not run for it: it may be missed once or
+// twice.
+std::map<std::string, double> Reporter::watch(const std::map<std::string, std::int64_t>& first) {
+  constexpr int kMissedMost = 2;
+  const auto now = Clock::now();
+  std::map<std::string, double> seconds;
+  for (const auto& [cause, job] : first) {
+    auto& held = held_[cause];
+    if (held.job != job) held = {job, now, 0};
+    held.missed = 0;
+  }
+  for (auto it = held_.begin(); it != held_.end();) {
+    if (first.count(it->first) == 0 && ++it->second.missed > kMissedMost) {
+      it = held_.erase(it);
+      continue;
+    }
+    seconds[it->first] = std::chrono::duration<double>(now - it->second.since).count();
+    ++it;
+  }
+  return seconds;
+}
+
 void Reporter::report_database(pg::Session& session) {
   const auto rows = session.run(sql::workers_report_database);
   const auto row = rows.front();
@@ -104,9 +131,14 @@ void Reporter::report_database(pg::Session& session) {
       {metrics::schema_version, "schema_version"}, {metrics::schema_migrations, "migrations"},
       {metrics::processes, "processes"},           {metrics::history_jobs, "history"},
       {metrics::replication_lag_seconds, "lag"},   {metrics::stalled_sessions, "stalled"},
+      {metrics::trash_tables, "trash_tables"},     {metrics::trash_bytes, "trash_bytes"},
       {metrics::backfills, "backfills"},           {metrics::backfills_throttled, "throttled"},
       {metrics::backfill_done_ratio, "done"}};
-  for (const auto& [metric, column] : values) put(metric, {{{}, row.real(column)}});
+  for (const auto& [metric, column] : values)
+    if (row.null(column))
+      put(metric, {});
+    else
+      put(metric, {{{}, row.real(column)}});
 }
 
 void Reporter::report_tables(pg::Session& session) {
@@ -127,7 +159,8 @@ void Reporter::report_nodes(pg::Session& session) {
   for (const auto row : session.run(sql::workers_report_nodes)) {
     const auto state = row.text("state");
     ++states[state];
-    if (state != "loading" && ++count <= kNodesMost)
+    // Whoever loads, or is gone, holds nobody up by its version.
+    if (state != "loading" && state != "gone" && ++count <= kNodesMost)
       at_most(lags, row.text("name"), row.real("lag"));
   }
   put(metrics::nodes, samples_of(states, "state"));

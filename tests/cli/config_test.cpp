@@ -1,5 +1,6 @@
 // Settings from a file, the environment and flags: which holds, what is refused, and SIGHUP.
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 
 #include "support/testbed.hpp"
@@ -54,6 +55,8 @@ TEST_F(Config, what_cannot_be_taken_is_refused_with_its_place) {
       {"workers = \"many\"\n", ":1:11: error: \"workers\": Value many not in range"},
       {"poll = 0\n", ":1:8: error: \"poll\": Value 0 not in range"},
       {"workers: 3\n", ":1:8: error: "},
+      {"poll = nan\n", "a time is to be a number of seconds"},
+      {"metrics = '127.0.0.1:99999'\n", "is no address of metrics pages"},
       {"workers = 3\nworkers = 4\n", ":2:11: error: "},
       {"[work]\nworkers = 3\n", ":1:1: error: \"work\" is to be"},
       {"config = 'other.toml'\n", "there is no setting \"config\""},
@@ -72,6 +75,42 @@ TEST_F(Config, what_cannot_be_taken_is_refused_with_its_place) {
   EXPECT_EQ(run_command({"config", "check", "--config", file("workers = 3\n")}).code, 0);
 }
 
+// A message shows the place in a file, and never what stands there.
+TEST_F(Config, no_message_shows_a_password) {
+  for (const std::string text :
+       {"dsn = \"postgresql://u:topsecret@h/db\n", "password = 'topsecret'\n",
+        "dsn = [['postgresql://u:topsecret@h']]\n", "dsn = 'host=h password=x topsecret'\n",
+        "dsn = 'host=h sslpassword=topsecret'\n"}) {
+    const auto path = file(text);
+    for (const std::string verb : {"check", "show"}) {
+      const auto ran = run_command({"config", verb, "--config", path});
+      EXPECT_EQ((ran.out + ran.err).find("topsecret"), std::string::npos)
+          << text << ran.out << ran.err;
+    }
+  }
+}
+
+TEST_F(Config, of_metrics_and_no_metrics_the_one_of_higher_rank_holds) {
+  const auto path = file("no-metrics = true\n");
+  const auto ran = run_command({"config", "show", "--config", path, "--metrics", "127.0.0.1:1"});
+  EXPECT_NE(line_of(ran.out, "no-metrics").find(" default "), std::string::npos) << ran.out;
+  EXPECT_NE(line_of(ran.out, "metrics").find(" flag "), std::string::npos) << ran.out;
+}
+
+TEST_F(Config, a_database_that_is_not_there_keeps_nobody_from_serving_the_others) {
+  const auto log = directory_.path() + "/log";
+  ChildOptions options;
+  options.stdout_file = options.stderr_file = log;
+  ChildProcess worker({LOCKKEEPER_BINARY, "work", "--no-metrics", "--dsn",
+                       "host=/nowhere dbname=gone", "--dsn", dsn().conninfo()},
+                      options);
+  EXPECT_EQ(end_of(submit("CREATE TABLE t (a int)")), "synced");
+  EXPECT_NE(read_file(log).find("database cannot be served yet"), std::string::npos);
+  worker.signal(SIGTERM);
+  EXPECT_EQ(worker.wait(std::chrono::seconds(60)), 0);
+  EXPECT_EQ(run_command({"work", "--no-metrics", "--dsn", "host=/nowhere"}).code, 3);
+}
+
 TEST_F(Config, hangup_reads_the_file_again_and_a_bad_one_changes_nothing) {
   const auto path = file("workers = 1\nreorg-workers = 1\npoll = 0.05\n");
   const std::vector<std::string> words = {
@@ -88,6 +127,14 @@ TEST_F(Config, hangup_reads_the_file_again_and_a_bad_one_changes_nothing) {
   worker.signal(SIGHUP);
   EXPECT_TRUE(
       eventually([&] { return read_file(log).find("the old ones hold") != std::string::npos; }));
+  EXPECT_TRUE(!worker.poll());
+  // What cannot be read at all, and many at once.
+  std::filesystem::remove(path);
+  std::filesystem::create_directory(path);
+  for (int i = 0; i < 200; ++i) worker.signal(SIGHUP);
+  EXPECT_TRUE(
+      eventually([&] { return read_file(log).find("it is no file") != std::string::npos; }));
+  std::filesystem::remove(path);
   EXPECT_TRUE(!worker.poll());
   await_held(1);
   file("workers = 3\nreorg-workers = 3\n");

@@ -24,7 +24,7 @@ class Histories : public DatabaseTest {
   }
   // psql's \restrict lines differ at each run.
   static std::string dump(const pg::Dsn& dsn) {
-    return run_to_end({"sh", "-c", "\"$0\" -s -N lockkeeper \"$1\" | grep -v '^[\\]'",
+    return run_to_end({"sh", "-c", "\"$0\" -s -N 'lockkeeper*' \"$1\" | grep -v '^[\\]'",
                        server().binaries() + "/pg_dump", dsn.conninfo()});
   }
 };

@@ -8,6 +8,7 @@ In a container where an engine works (IMAGE: one like docker.io/library/postgres
 packages), otherwise from installed binaries.
 """
 import argparse
+import ctypes
 import os
 import pathlib
 import signal
@@ -35,7 +36,8 @@ def in_container(build, image):
 def local(build, binaries):
     environment = {**os.environ, **({"LOCKKEEPER_PG_BIN": binaries} if binaries else {})}
     server = subprocess.Popen([build / "lockkeeper", "dev", "--workers", "0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                              text=True, env=environment)
+                              text=True, env=environment,
+                              preexec_fn=lambda: ctypes.CDLL(None).prctl(1, signal.SIGTERM))  # it goes with us
     try:
         print(server.stdout.readline().strip(), flush=True)
         sys.stdin.read()

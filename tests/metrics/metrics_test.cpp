@@ -227,6 +227,43 @@ TEST_F(Metrics, health_and_readiness_are_told_apart) {
   EXPECT_TRUE(eventually([&] { return status("/readyz") == "200"; }));
 }
 
+TEST_F(Metrics, strangers_who_are_silent_keep_nobody_from_the_pages) {
+  auto& service = start_workers(1, [](auto& settings) {
+    settings.metrics_address = "127.0.0.1:0";
+    settings.metrics_required = true;
+  });
+  const auto port = service.metrics_address().substr(10);
+  const auto shell = [&](const std::string& script) {
+    return run_to_end({"bash", "-c", script, port});
+  };
+  EXPECT_TRUE(eventually(
+      [&] { return page_of(service.metrics_address(), "/readyz").substr(9, 3) == "200"; }));
+  // A hundred connections that say nothing, then somebody who asks.
+  const auto page = shell(
+      "for i in $(seq 100); do eval \"exec $((i + 10))<>/dev/tcp/127.0.0.1/$0\"; done; "
+      "exec 3<>/dev/tcp/127.0.0.1/$0; printf 'GET /healthz HTTP/1.0\r\n\r\n' >&3; cat <&3");
+  EXPECT_EQ(page.substr(9, 3), "200") << page;
+  const auto ask = [&](const std::string& text) {
+    return shell("exec 3<>/dev/tcp/127.0.0.1/$0; printf '" + text + "' >&3; cat <&3").substr(9, 3);
+  };
+  EXPECT_EQ(ask("nonsense\\r\\n\\r\\n"), "400");
+  EXPECT_EQ(ask("DELETE /metrics HTTP/1.0\\r\\n\\r\\n"), "405");
+}
+
+// Two databases of one name, on two servers: their series are told apart.
+TEST_F(Metrics, databases_of_one_name_have_labels_of_their_own) {
+  auto& service = start_workers(1, [&](auto& settings) {
+    settings.dsns = {dsn().conninfo(), "host=/nowhere dbname=" + database_};
+  });
+  EXPECT_TRUE(eventually([&] {
+    const auto text = service.metrics().text();
+    return text.find("lockkeeper_database_connected{database=\"" + database_ + "@") !=
+               std::string::npos &&
+           text.find("database=\"" + database_ + "@/nowhere") != std::string::npos;
+  }));
+  EXPECT_EQ(service.metrics().text().find("database=\"" + database_ + "\""), std::string::npos);
+}
+
 TEST_F(Metrics, are_served_on_loopback) {
   auto& service = start_workers(1, [](auto& settings) {
     settings.metrics_address = "127.0.0.1:0";

@@ -55,7 +55,7 @@ TEST_F(Doctor, says_what_the_role_may_not) {
   execute("CREATE ROLE " + guest + " LOGIN");
   examine(guest);
   EXPECT_EQ(level_of("does not own the database"), "problem");
-  EXPECT_EQ(level_of("may not read the queue"), "problem");
+  EXPECT_EQ(level_of("may not read what is there"), "problem");
   EXPECT_EQ(mend_of("does not own the database"),
             std::string("run them as ") + kOwner + ", or let this role be a member of it: GRANT " +
                 kOwner + " TO " + guest);
@@ -78,7 +78,7 @@ TEST_F(Doctor, names_what_is_in_the_way) {
   examine();
   EXPECT_EQ(level_of("index broken is not valid"), "warning");
   EXPECT_EQ(mend_of("index broken"),
-            "lockkeeper submit \"REINDEX INDEX CONCURRENTLY broken\", or drop it");
+            "lockkeeper submit 'REINDEX INDEX CONCURRENTLY broken', or drop it");
   EXPECT_EQ(level_of("the queue is paused"), "warning");
   EXPECT_EQ(level_of("default_transaction_isolation is repeatable read"), "warning");
   EXPECT_EQ(level_of("deadlock_timeout is 0.1 s"), "warning");

@@ -54,7 +54,7 @@ TEST_F(Executor, promise_9_who_has_been_in_the_way_for_long_is_not_queued_behind
   EXPECT_EQ(value("SELECT tries FROM lockkeeper.jobs"), "1");
   const auto message = value("SELECT error->>'message' FROM lockkeeper.jobs");
   EXPECT_NE(message.find("waits for pid " + std::to_string(holder.backend_pid()) +
-                         ", which holds AccessShareLock on t for "),
+                         ", which holds AccessShareLock on public.t for "),
             std::string::npos)
       << message;
   EXPECT_NE(message.find("application \"holder\", idle in transaction"), std::string::npos);
