@@ -16,7 +16,8 @@ std::string Executor::drop(const jobs::Job& job, JobSession& dressed,
                            const std::string& statement) {
   std::vector<std::string> names;
   bool cascade = false;
-  for (const auto& part : parse::parse_one(statement).statements.front().parts) {
+  const auto unit = parse::parse_one(statement);
+  for (const auto& part : unit.statements.front().parts) {
     names.push_back(parse::quoted_name(part.relation));
     cascade = cascade || part.cascade;
   }
