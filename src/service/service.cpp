@@ -22,7 +22,7 @@ std::string default_name() {
 
 std::string name_of(const pg::Dsn& dsn) {
   for (const char* key : {"dbname", "user"})
-    if (const auto name = dsn.value(key); !name.empty()) return name;
+    if (auto name = dsn.value(key); !name.empty()) return name;
   for (const char* variable : {"PGDATABASE", "PGUSER"})
     if (const char* name = std::getenv(variable); name != nullptr && *name != '\0') return name;
   return "default";

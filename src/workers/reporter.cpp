@@ -78,12 +78,12 @@ void Reporter::report_jobs(pg::Session& session) {
   ByName held = zeros(kCauses);
   ByName blockers = zeros({"lock", "node", "transaction"});
   for (const auto row : session.run(sql::workers_report_jobs)) {
-    const auto state = row.text("state");
+    const auto& state = row.text("state");
     const auto count = row.real("jobs");
     by_action[{state, row.text("action")}] += count;
     at_most(oldest, state, row.real("oldest_seconds"));
     if (row.null("cause")) continue;
-    const auto cause = row.text("cause");
+    const auto& cause = row.text("cause");
     blocked[cause] += count;
     if (!row.null("held_seconds")) at_most(held, cause, row.real("held_seconds"));
     first[cause] = first.count(cause) == 0 ? row.integer("first_job")
@@ -157,7 +157,7 @@ void Reporter::report_nodes(pg::Session& session) {
   ByName lags;
   int count = 0;
   for (const auto row : session.run(sql::workers_report_nodes)) {
-    const auto state = row.text("state");
+    const auto& state = row.text("state");
     ++states[state];
     // Whoever loads, or is gone, holds nobody up by its version.
     if (state != "loading" && state != "gone" && ++count <= kNodesMost)
