@@ -51,14 +51,9 @@ Page page_for(const HttpServer::Routes& routes, const Request& request) {
 // One connection: request, response, and again. Owned by its pending operation.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(tcp::socket socket, const HttpServer::Routes& routes, int& open)
-      : stream_(std::move(socket)), routes_(routes), open_(open) {
-    ++open_;
-  }
-  ~Connection() { --open_; }
+  Connection(tcp::socket socket, const HttpServer::Routes& routes)
+      : stream_(std::move(socket)), routes_(routes) {}
   void close() { stream_.close(); }
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
 
   void read() {
     parser_.emplace();
@@ -102,7 +97,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   beast::tcp_stream stream_;
   const HttpServer::Routes& routes_;
-  int& open_;
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::empty_body>> parser_;
   Response response_;
@@ -114,7 +108,6 @@ struct HttpServer::Impl {
   explicit Impl(Routes those) : routes(std::move(those)) {}
 
   Routes routes;
-  int open = 0;  // connections; on the loop's thread only
   asio::io_context loop{1};
   tcp::acceptor acceptor{loop};
   asio::steady_timer pause{loop};
@@ -134,7 +127,7 @@ struct HttpServer::Impl {
         return;
       }
       make_room();
-      auto connection = std::make_shared<Connection>(std::move(socket), routes, open);
+      auto connection = std::make_shared<Connection>(std::move(socket), routes);
       connections.push_back(connection);
       connection->read();
       accept();

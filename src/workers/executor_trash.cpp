@@ -9,6 +9,7 @@ namespace lockkeeper::workers {
 namespace {
 
 constexpr const char* kDependents = "2BP01";  // dependent_objects_still_exist
+constexpr const char* kNoRight = "42501";     // insufficient_privilege
 
 }  // namespace
 
@@ -34,7 +35,7 @@ std::string Executor::drop(const jobs::Job& job, JobSession& dressed,
     reason = trash::why_not(session_, oids);
   }
   if (reason.empty() && !rehearsed(dressed, statement, listed, cascade))
-    reason = "other objects are dropped with it";
+    reason = "other objects are dropped with it, or the role may drop it and not lock it";
   if (reason.empty()) return trash::put_text(job.claim.job.value, oids);
   log::info("not kept in the trash", {{"job", job.claim.job.str()}, {"reason", reason}});
   dressed.run(statement);
@@ -42,7 +43,8 @@ std::string Executor::drop(const jobs::Job& job, JobSession& dressed,
 }
 
 // Drops them, as far as nothing else goes with them, and takes that back: what may not be dropped,
-// or not by this role, fails as it would. Gives false when something else would go too.
+// fails as it would. Gives false when something else would go too, or when the role may not even
+// lock it (the owner of its schema may drop it all the same).
 bool Executor::rehearsed(JobSession& dressed, const std::string& statement,
                          const std::string& names, bool cascade) {
   session_.script("SAVEPOINT lockkeeper_asks");
@@ -53,7 +55,8 @@ bool Executor::rehearsed(JobSession& dressed, const std::string& statement,
     session_.script("ROLLBACK TO SAVEPOINT lockkeeper_drops");
     return true;
   } catch (const Error& error) {
-    if (session_.broken() || !(cascade && error.sqlstate() == kDependents)) throw;
+    const bool others = cascade && error.sqlstate() == kDependents;
+    if (session_.broken() || !(others || error.sqlstate() == kNoRight)) throw;
     session_.script("ROLLBACK TO SAVEPOINT lockkeeper_asks");
     return false;
   }

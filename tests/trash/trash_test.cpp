@@ -186,6 +186,24 @@ TEST_F(Trash, of_another_role_is_that_roles_alone) {
   EXPECT_EQ(one.statement("SELECT a FROM mine").front().integer("a"), 7);
 }
 
+// The owner of a schema may drop what he may not lock: it goes as the statement says.
+TEST_F(Trash, who_may_drop_a_table_and_not_lock_it_still_drops_it) {
+  start_workers();
+  const std::string role = "trash_schema_owner";
+  execute("DO $$ BEGIN CREATE ROLE " + role +
+          " LOGIN; EXCEPTION WHEN duplicate_object THEN END $$");
+  execute("GRANT " + role + " TO " + kOwner);
+  execute("CREATE SCHEMA his AUTHORIZATION " + role + "; CREATE TABLE his.t (a int)");
+  execute("ALTER TABLE his.t OWNER TO " + std::string(kOwner));
+  as_owner("SELECT lockkeeper.grant_use('" + role + "')");
+  pg::Session session(dsn(role), "test");
+  const auto id =
+      session.statement("SELECT lockkeeper.submit('DROP TABLE his.t') AS id").front().integer("id");
+  EXPECT_EQ(end_of(JobId{id}), "synced");
+  EXPECT_EQ(value("SELECT to_regclass('his.t') IS NULL"), "true");
+  EXPECT_EQ(in_trash(), 0);
+}
+
 // Two tables of one name: the role's own is meant, whoever looks.
 TEST_F(Trash, user_in_a_search_path_is_the_jobs_role) {
   start_workers();
