@@ -1,6 +1,8 @@
 # Shared by the scripts: where things are, and what must be installed. Sourced, not run.
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# What one checkout has compiled, another one need not.
+export CCACHE_BASEDIR="$top" CCACHE_NOHASHDIR=1
 
 say() { printf '\n== %s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
@@ -40,19 +42,32 @@ ensure_packages() {
     die "apt-get could not install ${wanted[*]}"
 }
 
-# Prometheus and promtool, for a test: unpacked, not installed, so that no daemon is started on this machine.
-fetch_prometheus() {
-  local at="$top/build/prometheus"
-  [ -x "$at/usr/bin/promtool" ] && return
-  command -v prometheus >/dev/null && command -v promtool >/dev/null && return
-  say "fetching prometheus"
-  local download wanted=(prometheus)
+# fetch DIRECTORY PROGRAM PACKAGE...: packages for tests, unpacked and not installed, so that no daemon is started here.
+# A package that this release does not have is left out; the program must be there in the end, or on the machine.
+fetch() {
+  local at="$top/build/$1" program=$2 download deb package wanted=("${@:3}")
+  shift 2
+  [ -x "$at/$program" ] && return
+  command -v "${program##*/}" >/dev/null && command -v "$1" >/dev/null && return
+  say "fetching $1"
   download=$(mktemp -d)
-  (cd "$download" && { apt-get download -qq prometheus || { as_root apt-get update -qq && apt-get download -qq prometheus; }; }) >/dev/null 2>&1 ||
-    { rm -rf "$download"; die "apt-get could not download prometheus"; }
-  mkdir -p "$at" && dpkg-deb -x "$download"/prometheus_*.deb "$at"
+  chmod 755 "$download"
+  (cd "$download" && { apt-get download -qq "$1" || { as_root apt-get update -qq && apt-get download -qq "$1"; }; }) >/dev/null 2>&1 ||
+    { rm -rf "$download"; die "apt-get could not download $1"; }
+  for package in "${@:2}"; do (cd "$download" && apt-get download -qq "$package") >/dev/null 2>&1 || true; done
+  rm -rf "$at"
+  mkdir -p "$at.new"
+  for deb in "$download"/*.deb; do dpkg-deb -x "$deb" "$at.new"; done
   rm -rf "$download"
+  # Only what runs counts as fetched.
+  LD_LIBRARY_PATH=$(find "$at.new" -name '*.so.*' -printf '%h\n' | sort -u | tr '\n' ':') "$at.new/$program" --version >/dev/null 2>&1 ||
+    { rm -rf "$at.new"; die "apt-get did not bring all that $program needs"; }
+  mv "$at.new" "$at"
 }
+
+fetch_prometheus() { fetch prometheus usr/bin/promtool prometheus promtool; }
+# With its libraries: their names have changed with the release.
+fetch_pgbouncer() { fetch pgbouncer usr/sbin/pgbouncer pgbouncer libc-ares2 libcares2 libevent-2.1-7 libevent-2.1-7t64; }
 
 # build PRESET: configure and build, quietly unless it fails.
 build() {

@@ -121,7 +121,11 @@ def check_migrations():
             problem(path, f"must have number {number:04}")
         if "breaking: " not in text.splitlines()[0]:
             problem(path, "the first line says breaking: yes or no")
-        if f"VALUES ({number}, '{path.stem[5:]}')" not in text:
+        # From the migration on that has the column, its row says the same.
+        if path.name >= "0015" and ("breaking: no" in text.splitlines()[0]) != (", false);" in text.splitlines()[1]):
+            problem(path, "the row of ddl_migration, in the second line, says another breaking than the first line")
+        row = f"VALUES ({number}, '{path.stem[5:]}'"
+        if row + ")" not in text and row + ", false)" not in text:
             problem(path, "inserts its own row into ddl_migration")
 
 

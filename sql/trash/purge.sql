@@ -1,3 +1,2 @@
--- A row per table that was purged, or could not be: those of $1 (bigint[]), or when it is empty those whose time is over,
--- $2 (int) at most. Drops tables. Caller: trash.
+-- A row per table that was purged, or could not be, of items $1 (bigint[]), $2 (int) at most. Drops tables. Caller: trash.
 SELECT p.id, p.name, p.problem FROM lockkeeper.purge_trash($1::bigint[], $2::integer) AS p;

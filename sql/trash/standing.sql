@@ -4,6 +4,10 @@ SELECT CASE WHEN lockkeeper.setting('trash_hours') = '0' THEN 'trash_hours is 0'
                  OR EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
                 THEN 'it is partitioned, a partition, or inherits'
             WHEN c.relpersistence = 't' THEN 'it is temporary'
+            WHEN EXISTS (SELECT FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+                          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND t.typtype IN ('c', 'd')
+                            AND t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace)
+                THEN 'a column has a domain or a composite type, whose changes it would hold up'
             WHEN NOT pg_catalog.pg_has_role(c.relowner, 'usage') THEN 'the worker has not the rights of its owner'
             WHEN NOT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create')
                 THEN 'the worker may not create schemas in this database' END AS reason

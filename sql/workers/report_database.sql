@@ -1,5 +1,5 @@
 -- One row: what there is to say of the database as a whole. Locks nothing. Caller: workers/reporter.
-SELECT (SELECT v.version FROM lockkeeper.ddl_schema_version AS v) AS schema_version,
+SELECT (SELECT v.version FROM lockkeeper.ddl_schema_version AS v ORDER BY v.version DESC LIMIT 1) AS schema_version,
        (SELECT max(m.version) FROM lockkeeper.ddl_migration AS m) AS migrations,
        (SELECT count(*) FROM lockkeeper.ddl_worker AS w WHERE w.lease_until >= pg_catalog.clock_timestamp()) AS processes,
        (SELECT greatest(c.reltuples, 0) FROM pg_catalog.pg_class AS c

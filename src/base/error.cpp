@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/characters.hpp"
+
 namespace lockkeeper {
 namespace {
 
@@ -48,10 +50,17 @@ Error::Error(Retry retry, const std::string& message, const std::string& sqlstat
 }
 
 int characters(const std::string& text, std::size_t bytes) {
-  int count = 0;
-  for (std::size_t i = 0; i < bytes && i < text.size(); ++i)
-    if (starts_character(text[i])) ++count;
-  return count;
+  return CharacterCount(text).before(bytes);
+}
+
+int CharacterCount::before(std::size_t bytes) {
+  if (bytes < at_) {
+    at_ = 0;
+    count_ = 0;
+  }
+  for (; at_ < bytes && at_ < text_.size(); ++at_)
+    if (starts_character(text_[at_])) ++count_;
+  return count_;
 }
 
 Place place_of(const std::string& text, int position) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
+#include <numeric>
 
 #include "base/error.hpp"
 #include "jobs/job.hpp"
@@ -14,15 +15,15 @@
 namespace lockkeeper::cli {
 namespace {
 
-std::size_t width_of(const std::string& text) {
-  return static_cast<std::size_t>(characters(text, text.size()));
-}
-
 std::string padded(const std::string& text, std::size_t width) {
   return text + std::string(width - std::min(width, width_of(text)), ' ');
 }
 
 }  // namespace
+
+std::size_t width_of(const std::string& text) {
+  return static_cast<std::size_t>(characters(text, text.size()));
+}
 
 bool on_terminal() { return isatty(STDOUT_FILENO) != 0; }
 
@@ -54,21 +55,32 @@ std::string one_line(const std::string& text) {
   return out;
 }
 
+// On a terminal, the widest columns give way, so that a row stays a row; in a pipe (room 0) none
+// does.
+static void fit(std::vector<std::size_t>& widths, std::size_t room) {
+  constexpr std::size_t kLeast = 8;
+  const auto total = [&] {
+    return std::accumulate(widths.begin(), widths.end(), std::size_t{0}) + 2 * (widths.size() - 1);
+  };
+  while (room > 0 && !widths.empty() && total() > room) {
+    // Of equals the last one: it is the statement, or the note.
+    auto widest = std::max_element(widths.rbegin(), widths.rend());
+    if (*widest <= kLeast) return;
+    --*widest;
+  }
+}
+
 void print_table(const std::vector<std::string>& head,
                  const std::vector<std::vector<std::string>>& rows) {
   std::vector<std::size_t> widths;
   for (const auto& title : head) widths.push_back(width_of(title));
   for (const auto& row : rows)
     for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], width_of(row[c]));
-  std::size_t before_last = 0;
-  for (std::size_t c = 0; c + 1 < widths.size(); ++c) before_last += widths[c] + 2;
-  const auto room = static_cast<std::size_t>(terminal_width());
-  const std::size_t last = room > before_last + 10 ? room - before_last : 10;
+  fit(widths, static_cast<std::size_t>(terminal_width()));
   const auto line = [&](const std::vector<std::string>& row) {
     std::string out;
     for (std::size_t c = 0; c < row.size(); ++c) {
-      const bool is_last = c + 1 == row.size();
-      out += is_last ? (room > 0 ? cut(row[c], last) : row[c]) : padded(row[c], widths[c]) + "  ";
+      out += padded(cut(row[c], widths[c]), widths[c]) + "  ";
     }
     while (!out.empty() && out.back() == ' ') out.pop_back();
     std::cout << out << '\n';

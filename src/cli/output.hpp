@@ -27,6 +27,8 @@ std::string short_objects(const Json& objects);
 /// The first line of a text, white space folded.
 std::string one_line(const std::string& text);
 std::string cut(const std::string& text, std::size_t width);
+/// In characters.
+std::size_t width_of(const std::string& text);
 /// Text of a JSON value for a table: "" for null.
 std::string cell(const Json& value);
 

@@ -24,6 +24,7 @@ std::string line_of(const Json& job, bool with_time) {
 }  // namespace
 
 std::string in_the_way(const Json& job) {
+  if (job.contains("held") && job["held"].is_string()) return job["held"].get<std::string>();
   const auto state = cell(job["state"]);
   if (!job["error"].is_object() || (state != "queueing" && state != "done")) return {};
   const std::string message = job["error"].value("message", "");

@@ -12,9 +12,10 @@ namespace {
 std::string hint_for(const Error& error) {
   if (error.query() == "connect")
     return "\nhint: set --dsn, LOCKKEEPER_DSN or the PG* variables; is the server running?";
-  if (error.sqlstate() == "42501")
-    return "\nhint: the owner of the database gives the right: lockkeeper migrate --grant ROLE";
   if (!error.report().hint.empty()) return "\nhint: " + error.report().hint;
+  if (error.sqlstate() == "42501")
+    return "\nhint: the owner of the database gives the right: lockkeeper migrate --grant ROLE, or "
+           "--roles";
   return {};
 }
 

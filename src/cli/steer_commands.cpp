@@ -211,7 +211,8 @@ void add_set(CLI::App& app, Context& context) {
       "  kill_blockers    seconds until an older transaction in the way is ended; 0: never\n"
       "  node_grace_ms    so long may a node be without its connection\n"
       "  node_lease_most  seconds of the longest lease that a node may have\n"
-      "  diff_hours       what versions changed is kept so long");
+      "  diff_hours       what versions changed is kept so long\n"
+      "  trash_hours      dropped tables are kept so long; 0: not at all");
   const auto words = std::make_shared<std::vector<std::string>>();
   command->add_option("setting", *words, "Name and value; \"default\" undoes it")->expected(0, 2);
   add_json_option(*command, context);

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <sstream>
 
 #include "cli/command.hpp"
 #include "cli/output.hpp"
@@ -112,7 +113,42 @@ int report(client::Client& client, const std::vector<jobs::Submitted>& submitted
   return kDone;
 }
 
-// Files as given; a directory is its .sql files in name order.
+// down.sql (Diesel), 1_init.down.sql (golang-migrate), U1__init.sql (Flyway).
+bool goes_down(const fs::path& file) {
+  const auto name = file.filename().string();
+  const bool undo = name.size() > 2 && name[0] == 'U' && name[1] >= '0' && name[1] <= '9' &&
+                    name.find("__") != std::string::npos;
+  return undo || name == "down.sql" ||
+         (name.size() > 9 && name.compare(name.size() - 9, 9, ".down.sql") == 0);
+}
+
+// The .sql files of a directory, in name order; of each of its directories, the migration.sql
+// (Prisma) or up.sql (Diesel). Files that take a migration back (down.sql) are left out.
+std::vector<std::string> files_of(const std::string& directory) {
+  std::vector<fs::path> files;
+  std::size_t left_out = 0;
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    if (entry.is_directory()) {
+      for (const char* name : {"migration.sql", "up.sql"})
+        if (fs::exists(entry.path() / name)) files.push_back(entry.path() / name);
+      left_out += fs::exists(entry.path() / "down.sql") ? 1 : 0;
+    } else if (goes_down(entry.path())) {
+      ++left_out;
+    } else if (entry.path().extension() == ".sql") {
+      files.push_back(entry.path());
+    }
+  }
+  if (files.empty())
+    throw InputError("no .sql file in directory " + directory,
+                     "looked for *.sql, */migration.sql and */up.sql");
+  if (left_out > 0)
+    std::cerr << "note: " << left_out << " down.sql of " << directory << " left out" << std::endl;
+  // By the names of files and directories, not by the text of the whole path.
+  std::sort(files.begin(), files.end());
+  return {files.begin(), files.end()};
+}
+
+// Files as given; a directory is what files_of gives.
 std::vector<client::SourceText> read_sources(const std::vector<std::string>& names) {
   std::vector<client::SourceText> sources;
   for (const auto& name : names) {
@@ -120,12 +156,7 @@ std::vector<client::SourceText> read_sources(const std::vector<std::string>& nam
       sources.push_back({name == "-" ? "<stdin>" : name, read_text(name)});
       continue;
     }
-    std::vector<std::string> files;
-    for (const auto& entry : fs::directory_iterator(name))
-      if (entry.path().extension() == ".sql") files.push_back(entry.path().string());
-    if (files.empty()) throw InputError("no .sql file in directory " + name);
-    std::sort(files.begin(), files.end());
-    for (const auto& file : files) sources.push_back({file, read_text(file)});
+    for (const auto& file : files_of(name)) sources.push_back({file, read_text(file)});
   }
   return sources;
 }
@@ -188,6 +219,29 @@ std::string how_it_runs(const plan::Plan& plan) {
                                                                 : "outside of a transaction";
 }
 
+// Lines of words beside the label; in a pipe, one line as it is.
+void say(const std::string& label, const std::string& text) {
+  constexpr std::size_t kIndent = 13;
+  const auto room = static_cast<std::size_t>(terminal_width());
+  std::string line = fmt::format("  {:<{}}", label, kIndent - 2);
+  if (room <= 2 * kIndent || kIndent + width_of(text) <= room) {
+    std::cout << line << text << '\n';
+    return;
+  }
+  std::istringstream words(text);
+  std::size_t used = kIndent;
+  for (std::string word; words >> word;) {
+    if (used > kIndent && used + 1 + width_of(word) > room) {
+      std::cout << line << '\n';
+      line = std::string(kIndent, ' ');
+      used = kIndent;
+    }
+    line += (used > kIndent ? " " : "") + word;
+    used += (used > kIndent ? 1 : 0) + width_of(word);
+  }
+  std::cout << line << '\n';
+}
+
 void print_locks(const plan::Plan& plan) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& step : plan.steps)
@@ -202,12 +256,13 @@ void print_locks(const plan::Plan& plan) {
 void print_steps(const plan::Plan& plan) {
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {
     const auto& step = plan.steps[i];
-    std::cout << fmt::format("\n  step {}     {}\n", i + 1, step.says);
+    std::cout << '\n';
+    say("step " + std::to_string(i + 1), step.says);
     for (const auto& lock : step.locks)
-      std::cout << fmt::format("    lock     {} on {}: {}, {}\n", to_string(lock.mode), lock.object,
-                               blocks(lock.mode), rows_of(lock));
-    for (const auto& statement : step.statements) std::cout << "    run      " << statement << '\n';
-    for (const auto& statement : step.undo) std::cout << "    undo     " << statement << '\n';
+      say("  lock", fmt::format("{} on {}: {}, {}", to_string(lock.mode), lock.object,
+                                blocks(lock.mode), rows_of(lock)));
+    for (const auto& statement : step.statements) say("  run", statement);
+    for (const auto& statement : step.undo) say("  undo", statement);
   }
 }
 
@@ -228,22 +283,22 @@ void print_script(const client::Explained& explained) {
 }
 
 void print_plan(const client::Explained& explained) {
-  std::cout << one_line(explained.statement) << "\n  action     " << explained.plan.action
-            << "\n  run        " << how_it_runs(explained.plan)
-            << (explained.plan.bytes > 0 ? "\n  size       " + bytes(explained.plan.bytes) : "")
-            << "\n  footprint  ";
+  std::cout << one_line(explained.statement) << '\n';
+  say("action", explained.plan.action);
+  say("run", how_it_runs(explained.plan));
+  if (explained.plan.bytes > 0) say("size", bytes(explained.plan.bytes));
   std::string footprint;
   for (const auto& row : explained.footprint.rows)
     footprint +=
         (footprint.empty() ? "" : ", ") + row.object + (row.exclusive ? " exclusive" : " shared");
-  std::cout << footprint << "\n  waits for  ";
+  say("footprint", footprint);
   std::string waits;
   for (const auto& conflict : explained.footprint.waits_for)
     waits += fmt::format("{}job {} ({}{})", waits.empty() ? "" : ", ", conflict.job.value,
                          conflict.because ? "before job " + conflict.because->str() + ": " : "",
                          conflict.object);
-  std::cout << (waits.empty() ? "nothing" : waits) << '\n';
-  for (const auto& remark : explained.plan.remarks) std::cout << "  note       " << remark << '\n';
+  say("waits for", waits.empty() ? "nothing" : waits);
+  for (const auto& remark : explained.plan.remarks) say("note", remark);
   if (explained.plan.online)
     print_steps(explained.plan);
   else
@@ -275,7 +330,9 @@ void add_apply(CLI::App& app, Context& context) {
                                   "lockkeeper apply --wait migrations/");
   const auto words = std::make_shared<SubmitWords>();
   command
-      ->add_option("files", words->files, "Files, directories (*.sql in name order), - for stdin")
+      ->add_option("files", words->files,
+                   "Files, directories (in name order: *.sql, */migration.sql, */up.sql; no "
+                   "down.sql), - for stdin")
       ->required();
   add_submit_options(*command, context, words);
   command
@@ -299,7 +356,7 @@ void add_plan(CLI::App& app, Context& context) {
       add_command(app, context, "plan", "Show what statements would do, without running them",
                   "lockkeeper plan \"ALTER TABLE orders ALTER COLUMN total TYPE numeric(12,2)\"");
   const auto words = std::make_shared<SubmitWords>();
-  command->add_option("sql", words->sql, "Statements; - reads them from standard input");
+  command->add_option("statements", words->sql, "Statements; - reads them from standard input");
   command->add_option("-f,--file", words->files, "Files or directories instead");
   command->add_flag("-1,--single-transaction", words->options.single_transaction,
                     "Plan all of it as one job");

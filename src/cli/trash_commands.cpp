@@ -8,6 +8,15 @@
 namespace lockkeeper::cli {
 namespace {
 
+// Columns that went with what they were made of, while it was in the trash.
+std::string lost(const nlohmann::ordered_json& item, const std::string& before,
+                 const std::string& after) {
+  std::string names;
+  for (const auto& column : item["lost_columns"])
+    names += (names.empty() ? "" : ", ") + cell(column);
+  return names.empty() ? names : before + names + after;
+}
+
 int show_trash(Context& context) {
   const auto items = context.client().trash();
   if (context.json) {
@@ -21,7 +30,8 @@ int show_trash(Context& context) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& item : items)
     rows.push_back(
-        {cell(item["id"]), cell(item["schema_name"]) + "." + cell(item["name"]),
+        {cell(item["id"]),
+         cell(item["schema_name"]) + "." + cell(item["name"]) + lost(item, " (lost ", ")"),
          cell(item["job_id"]), cell(item["role"]), bytes(item["bytes"].get<std::int64_t>()),
          item["left_seconds"].get<double>() > 0 ? duration(item["left_seconds"].get<double>())
                                                 : "due"});
@@ -68,6 +78,10 @@ void add_restore(CLI::App& app, Context& context) {
   command->callback([&context, id, wait] {
     context.action = [&context, id, wait] {
       auto client = context.client();
+      for (const auto& item : client.trash())
+        if (item["id"].get<std::int64_t>() == *id)
+          std::cerr << lost(item, "note: it comes back without ",
+                            ", dropped with what it was made of\n");
       std::vector<JobId> jobs;
       for (const auto& job : client.restore(*id)) {
         jobs.push_back(job.id);

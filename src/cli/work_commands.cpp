@@ -18,19 +18,27 @@
 namespace lockkeeper::cli {
 namespace {
 
-int migrate(const pg::Dsn& dsn, const std::string& grant, bool json) {
+int migrate(const pg::Dsn& dsn, const std::string& grant, const std::string& prefix, bool json) {
   pg::Session session(dsn, "lockkeeper migrate", 60000);
   const auto applied = pg::migrate(session);
   if (!grant.empty())
     session.statement("SELECT lockkeeper.grant_use($1::pg_catalog.name)", pg::Params::of(grant));
+  std::vector<std::string> roles;
+  if (!prefix.empty()) roles = pg::make_roles(session, prefix);
+  const int version = pg::schema_version(session);
   if (json) {
-    print_json({{"version", pg::schema_version_of_binary()}, {"applied", applied}});
+    print_json({{"version", version}, {"applied", applied}, {"roles", roles}});
     return kDone;
   }
   for (const auto& name : applied) std::cout << "applied " << name << '\n';
-  std::cout << "the lockkeeper schema has version " << pg::schema_version_of_binary()
+  std::cout << "the lockkeeper schema has version " << version
             << (applied.empty() ? ", nothing to do" : "") << std::endl;
-  if (!grant.empty()) std::cout << "role " << grant << " may submit, see and cancel" << std::endl;
+  if (!grant.empty())
+    std::cout << "role " << grant << " may submit, see and cancel, and be a node" << std::endl;
+  for (const auto& role : roles) std::cout << "role " << role << " has its right\n";
+  if (!roles.empty())
+    std::cout << "give them to people and programs: GRANT " << roles.front() << " TO somebody"
+              << std::endl;
   return kDone;
 }
 
@@ -125,10 +133,20 @@ void add_migrate(CLI::App& app, Context& context) {
                   "lockkeeper migrate --dsn postgresql://owner@host/shop");
   const auto grant = std::make_shared<std::string>();
   command->add_option("--grant", *grant, "Let this role submit, see and cancel jobs");
+  const auto prefix = std::make_shared<std::string>();
+  command
+      ->add_option(
+          "--roles", *prefix,
+          "Make roles PREFIX_read, _submit, _node, _operate and _work, each with its right "
+          "[lockkeeper]")
+      ->expected(0, 1)
+      ->default_str("lockkeeper")
+      ->type_name("PREFIX");
   add_json_option(*command, context);
-  command->callback([&context, grant] {
-    context.action = [&context, grant] {
-      return migrate(context.connection(), *grant, context.json);
+  command->callback([&context, grant, prefix, command] {
+    if (command->count("--roles") > 0 && prefix->empty()) *prefix = "lockkeeper";
+    context.action = [&context, grant, prefix] {
+      return migrate(context.connection(), *grant, *prefix, context.json);
     };
   });
 }

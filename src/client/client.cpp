@@ -216,6 +216,10 @@ std::map<std::string, std::string> Client::settings() { return jobs::settings(*s
 int Client::upgrade(bool begins) { return jobs::upgrade(*session_, begins); }
 
 void Client::wait_for_change(std::chrono::milliseconds most) {
+  if (session_->pooled()) {  // Notifications do not come through.
+    session_->wait_for_notification(most);
+    return;
+  }
   if (!listening_) {
     session_->listen(jobs::kEndedChannel);
     listening_ = true;

@@ -153,6 +153,7 @@ class Node::Impl : public std::enable_shared_from_this<Node::Impl> {
     if (closed_) return;
     try {
       session_ = std::make_unique<pg::Session>(dsn_, "lockkeeper node " + options_.name);
+      session_->require_direct();
       // What a crash of the server undoes of it, the node says again when it is back.
       session_->script("SET synchronous_commit = off; SET statement_timeout = " +
                        std::to_string(options_.lease.count() / 3));

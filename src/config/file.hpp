@@ -22,5 +22,7 @@ struct File {
 /// Reads `path`. Throws InputError, with the place, when it cannot be read, is no TOML, or holds
 /// what is no setting: tables, dates, arrays in arrays.
 File read_file(const std::string& path);
+/// The same of what `path` holds.
+File read_text(const std::string& text, const std::string& path);
 
 }  // namespace lockkeeper::config

@@ -10,7 +10,8 @@ namespace lockkeeper::jobs {
 void begin_backfill(pg::Session& session, const Claim& claim, const StoredStep& step, bool anew) {
   pg::Transaction tx(session);
   session.run(sql::jobs_begin_backfill,
-              pg::Params::of(claim.job, claim.epoch, step.seq, step.step.target_oid, anew));
+              pg::Params::of(claim.job, claim.epoch, step.seq, step.step.target_oid, anew,
+                             step.step.in_order));
   tx.commit();
 }
 

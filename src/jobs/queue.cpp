@@ -111,6 +111,12 @@ std::string end_well_text(const std::vector<Job>& jobs, const std::string& steps
          pg::quote_literal(worker.pool) + (anyway ? ", true)" : ")");
 }
 
+std::string lock_text(const std::vector<Job>& jobs) {
+  return "SELECT lockkeeper.lock_footprints(" +
+         pg::quote_literal(array_of(jobs, [](const Job& job) { return job.claim.job.str(); })) +
+         ");";
+}
+
 std::optional<NotEnded> not_ended(const Error& error) {
   if (error.sqlstate() == "LK001") return NotEnded::lost;
   if (error.sqlstate() == "LK002") return NotEnded::stopping;

@@ -72,6 +72,9 @@ enum class NotEnded { lost, stopping };
 /// it ends well also when somebody wants it stopped.
 std::string end_well_text(const std::vector<Job>& jobs, const std::string& steps,
                           const WorkerIdentity& worker, int claims_most, bool anyway = false);
+/// The statement that takes the queue's locks of these jobs beforehand, which end_well_text takes
+/// too. search_path must be that of the session.
+std::string lock_text(const std::vector<Job>& jobs);
 /// What an error of end_well_text means; empty: it is another error.
 std::optional<NotEnded> not_ended(const Error& error);
 

@@ -25,6 +25,7 @@ Json json_of(const plan::Step& step) {
           {"quiet", step.quiet},
           {"verify", step.verify},
           {"may_stay_null", step.may_stay_null},
+          {"in_order", step.in_order},
           {"cut_over", step.cut_over},
           {"digests", step.digests},
           {"no_return", step.no_return},
@@ -45,6 +46,7 @@ plan::Step step_of(const Json& json) {
   step.undo = json.at("undo").get<std::vector<std::string>>();
   step.index = json.at("index").get<std::string>();
   step.table = json.at("table").get<std::string>();
+  step.in_order = json.value("in_order", false);
   step.may_stay_null = json.value("may_stay_null", false);
   step.verify = json.value("verify", "");
   step.quiet = json.value("quiet", false);  // Plans of earlier builds have none of these.
@@ -125,6 +127,13 @@ bool begin_rollback(pg::Session& session, const Claim& claim, const Report& reas
 std::string undo_step_text(const Claim& claim, const StoredStep& step) {
   return "SELECT lockkeeper.undo_step(" + claim.job.str() + ", " + claim.epoch.str() + ", " +
          std::to_string(step.seq) + ")";
+}
+
+std::vector<std::string> later_statements(pg::Session& session, JobId job) {
+  std::vector<std::string> statements;
+  for (const auto row : session.run(sql::jobs_later_statements, pg::Params::of(job)))
+    statements.push_back(row.text("statement"));
+  return statements;
 }
 
 }  // namespace lockkeeper::jobs

@@ -43,4 +43,7 @@ bool begin_rollback(pg::Session& session, const Claim& claim, const Report& reas
 /// Sent in one message with COMMIT, in the transaction that takes the step back.
 std::string undo_step_text(const Claim& claim, const StoredStep& step);
 
+/// Statements that come after the job in its batch, in their order.
+std::vector<std::string> later_statements(pg::Session& session, JobId job);
+
 }  // namespace lockkeeper::jobs

@@ -112,6 +112,13 @@ std::vector<Submitted> submit(pg::Session& session, const std::vector<parse::Uni
   }
 }
 
+std::vector<Submitted> submit_each(pg::Session& session, const std::vector<parse::Unit>& units,
+                                   const Environment& environment, const SubmitOptions& options) {
+  return send(session,
+              {{"on_error", options.on_error}, {"priority", options.priority}, {"batch", false}},
+              units, 0, units.size(), environment);
+}
+
 void file_parsed(pg::Session& session, JobId job, const parse::Unit& unit,
                  const Environment& environment) {
   session.run(sql::jobs_file_parsed, pg::Params::of(job, text_of(spec_of(unit, environment))));

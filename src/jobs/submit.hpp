@@ -39,6 +39,11 @@ struct Submitted {
 std::vector<Submitted> submit(pg::Session& session, const std::vector<parse::Unit>& units,
                               const Environment& environment, const SubmitOptions& options);
 
+/// Each unit as a job of its own: they share the transaction, and nothing else. kChunk at most; no
+/// key. (TiDB's limitDDLJobs: one transaction for what came meanwhile.)
+std::vector<Submitted> submit_each(pg::Session& session, const std::vector<parse::Unit>& units,
+                                   const Environment& environment, const SubmitOptions& options);
+
 /// Units that are sent to the server at once.
 inline constexpr std::size_t kChunk = 2000;
 

@@ -223,6 +223,72 @@ bool only_makes(const RawStatement& raw, const std::vector<ObjectRef>& refs) {
 
 }  // namespace
 
+// Where it becomes columns of the result; in a condition it says nothing.
+bool says_star(const Tree& tree) {
+  if (tree.is_object() && tree.contains("A_Star")) return true;
+  if (tree.is_object())
+    for (const auto& [key, below] : tree.items())
+      if (key != "whereClause" && key != "SubLink" && says_star(below)) return true;
+  return tree.is_array() && std::any_of(tree.begin(), tree.end(), says_star);
+}
+
+// INSERT without a list of columns, wherever it stands, MERGE and COPY alike: its table; with a
+// star in what it inserts, every table of the statement.
+void find_places(const Tree& tree, std::set<std::string>& tables, bool& star,
+                 const std::string& merged) {
+  if (!tree.is_structured()) return;
+  if (tree.is_object()) {
+    for (const auto& [key, below] : tree.items()) {
+      const std::string into = text_field(field(below, "relation"), "relname");
+      if (key == "InsertStmt") {
+        const Tree& source = field(below, "selectStmt");
+        star |= says_star(source);
+        if (!below.contains("cols") && !source.is_null()) tables.insert(into);
+      } else if (key == "CopyStmt" && true_field(below, "is_from") && !below.contains("attlist")) {
+        tables.insert(into);
+      } else if (key == "MergeWhenClause" && text_field(below, "commandType") == "CMD_INSERT" &&
+                 !below.contains("targetList") && below.contains("values")) {
+        tables.insert(merged);
+      }
+      find_places(below, tables, star, key == "MergeStmt" ? into : merged);
+    }
+    return;
+  }
+  for (const auto& below : tree) find_places(below, tables, star, merged);
+}
+
+std::vector<ObjectRef> by_position(const RawStatement& raw, const Statement& statement) {
+  std::set<std::string> names;
+  bool star = false;
+  Tree whole = Tree::object();
+  whole[raw.tag] = raw.node;
+  find_places(whole, names, star, {});
+  std::vector<ObjectRef> tables;
+  if (names.empty() && !star) return tables;
+  for (const auto& ref : statement.refs)
+    if (ref.kind == "relation" && (star || names.count(ref.name) != 0)) tables.push_back(ref);
+  return tables;
+}
+
+// Types that no value of a new column has to be checked for. What has one of these names and is
+// none of them costs a try (the worker limits the time).
+bool plain_type(const ObjectRef& ref) {
+  static const std::set<std::string_view> kPlain = {
+      "text", "uuid", "timestamptz", "jsonb", "json", "date", "bytea", "inet", "int4", "int8"};
+  return ref.schema.empty() && kPlain.count(ref.name) != 0;
+}
+
+bool is_brief(const RawStatement& raw, const Statement& statement) {
+  if (raw.tag != "AlterTableStmt" || statement.parts.size() != 1) return false;
+  const auto& part = statement.parts.front();
+  if (part.kind == "set default" || part.kind == "drop default" || part.kind == "set statistics")
+    return true;
+  return part.kind == "add column" && !part.has_default && !part.not_null && !part.serial &&
+         !part.identity && !part.generated_stored && !statement.reorg &&
+         std::all_of(statement.refs.begin(), statement.refs.end(),
+                     [](const ObjectRef& ref) { return ref.kind != "type" || plain_type(ref); });
+}
+
 Statement classify(const RawStatement& raw, const std::string& text, const std::string& source) {
   Statement statement;
   statement.text = raw.text;
@@ -238,6 +304,8 @@ Statement classify(const RawStatement& raw, const std::string& text, const std::
   statement.changes_schema = changes_schema(raw);
   statement.instant =
       statement.mode == Mode::transactional && !statement.opaque && only_makes(raw, statement.refs);
+  statement.brief = is_brief(raw, statement);
+  statement.by_position = by_position(raw, statement);
   for (const auto& ref : statement.refs)
     if (ref.kind == "relation" && ref.schema.empty()) statement.mentioned.push_back(ref.name);
   if (const auto problem = read_session_use(raw, statement))

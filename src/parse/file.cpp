@@ -97,7 +97,9 @@ class FileReader {
           std::any_of(statement.refs.begin(), statement.refs.end(), [](const ObjectRef& ref) {
             return ref.barrier_unless_builtin || (ref.kind == "database" && ref.exclusive);
           });
-      if (uses || unknown || kUses.count(statement.action) != 0 || !statement.temporary.empty())
+      const bool names_session = statement.text.find("pg_temp") != std::string::npos;
+      if (uses || unknown || names_session || kUses.count(statement.action) != 0 ||
+          !statement.temporary.empty())
         end = i + 1;
     }
     return end;

@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <memory>
 #include <sstream>
+#include <string_view>
+#include <vector>
 
+#include "base/characters.hpp"
 #include "parse/tree.hpp"
 
 namespace lockkeeper::parse {
@@ -41,13 +44,14 @@ std::size_t skip_blank(const std::string& text, std::size_t at, std::size_t end)
   return at;
 }
 
-RawStatement slice(const std::string& text, std::size_t location, std::size_t length) {
+RawStatement slice(const std::string& text, std::size_t location, std::size_t length,
+                   CharacterCount& characters) {
   std::size_t end = length == 0 ? text.size() : std::min(location + length, text.size());
   const std::size_t start = skip_blank(text, location, end);
   while (end > start && (is_space(text[end - 1]) || text[end - 1] == ';')) --end;
   RawStatement raw;
   raw.text = text.substr(start, end - start);
-  raw.position = characters(text, start) + 1;
+  raw.position = characters.before(start) + 1;
   return raw;
 }
 
@@ -122,6 +126,11 @@ std::size_t utf8_length(const std::string& text, std::size_t at) {
   if (length == 0 || at + length > text.size()) return 0;
   for (std::size_t i = 1; i < length; ++i)
     if ((static_cast<unsigned char>(text[at + i]) & 0xC0U) != 0x80U) return 0;
+  // Too long for what it says, half a surrogate pair, or beyond the last character.
+  const auto second = length > 1 ? static_cast<unsigned char>(text[at + 1]) : 0;
+  if ((byte == 0xE0 && second < 0xA0) || (byte == 0xED && second > 0x9F) ||
+      (byte == 0xF0 && second < 0x90) || (byte == 0xF4 && second > 0x8F))
+    return 0;
   return length;
 }
 
@@ -156,6 +165,24 @@ void refuse_depth(const std::string& tree, const std::string& text, const std::s
   }
 }
 
+// libpg_query leaves some control characters of a string as they are, which JSON does not allow;
+// its own text has none.
+std::string escaped(const char* tree) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string out;
+  for (; *tree != '\0'; ++tree) {
+    const auto byte = static_cast<unsigned char>(*tree);
+    if (byte >= 0x20) {
+      out += *tree;
+      continue;
+    }
+    out += "\\u00";
+    out += kDigits[byte >> 4U];
+    out += kDigits[byte & 0xFU];
+  }
+  return out;
+}
+
 // libpg_query writes its tree by recursion and does not look at the stack: half a kilobyte of stack
 // for each byte of text is more than the deepest tree that fits into the text can take (measured: a
 // term of two characters takes less than 800 bytes). Pages that are not touched cost nothing.
@@ -184,22 +211,68 @@ PgQueryParseResult parse_with_room(const std::string& text, const std::string& s
   return call.result;
 }
 
+// Of psql's commands, those that say nothing to anybody but psql, at the head and the end of dumps
+// and of scripts for it.
+bool is_harmless_command(const std::string& line) {
+  std::istringstream in(line);
+  std::vector<std::string> words;
+  for (std::string word; in >> word;) words.push_back(word);
+  if (words.empty()) return false;
+  if (words[0] == "\\restrict" || words[0] == "\\unrestrict") return words.size() == 2;
+  if (words[0] != "\\set" || words.size() < 2 || words.size() > 3) return false;
+  if (words[1] == "QUIET") return true;
+  // Off would be a wish that is not fulfilled.
+  return words[1] == "ON_ERROR_STOP" &&
+         (words.size() == 2 || words[2] == "on" || words[2] == "1" || words[2] == "true");
+}
+
+// Blanks the line at which the parser stopped, when it is such a command (only the parser knows
+// that it is not inside of a string). False: it is something else.
+bool blank_command(std::string& text, int position) {
+  if (position <= 0) return false;
+  const Place place = place_of(text, position);
+  std::size_t begin = 0;
+  for (int line = 1; line < place.line; ++line) begin = text.find('\n', begin) + 1;
+  const auto end = std::min(text.find('\n', begin), text.size());
+  const auto first = text.find_first_not_of(" \t", begin);
+  const auto column = characters(text.substr(begin), first - begin) + 1;
+  if (first >= end || place.column != column ||
+      !is_harmless_command(text.substr(begin, end - begin)))
+    return false;
+  std::fill(text.begin() + static_cast<std::ptrdiff_t>(begin),
+            text.begin() + static_cast<std::ptrdiff_t>(end), ' ');
+  return true;
+}
+
+// The tree of `text`, in which commands that say nothing are blanked.
+std::string json_of(std::string& text, const std::string& source) {
+  // Each of them costs another look at the text.
+  constexpr int kCommandsMost = 16;
+  for (int commands = 0;; ++commands) {
+    PgQueryParseResult result = parse_with_room(text, source);
+    const auto release = [](PgQueryParseResult* r) { pg_query_free_parse_result(*r); };
+    const std::unique_ptr<PgQueryParseResult, decltype(release)> owned(&result, release);
+    if (result.error == nullptr) return escaped(result.parse_tree);
+    if (commands == kCommandsMost || !blank_command(text, result.error->cursorpos))
+      refuse(*result.error, text, source);
+  }
+}
+
 }  // namespace
 
 int grammar_version() { return PG_VERSION_NUM / 10000; }
 
-std::vector<RawStatement> parse_tree(const std::string& text, const std::string& source) {
-  refuse_what_is_no_text(text, source);
-  PgQueryParseResult result = parse_with_room(text, source);
-  const auto release = [](PgQueryParseResult* r) { pg_query_free_parse_result(*r); };
-  const std::unique_ptr<PgQueryParseResult, decltype(release)> owned(&result, release);
-  if (result.error != nullptr) refuse(*result.error, text, source);
+std::vector<RawStatement> parse_tree(const std::string& given, const std::string& source) {
+  refuse_what_is_no_text(given, source);
+  std::string text = given;
+  const std::string json = json_of(text, source);
   std::vector<RawStatement> statements;
-  refuse_depth(result.parse_tree, text, source);
-  Tree tree = Tree::parse(result.parse_tree);
+  refuse_depth(json, text, source);
+  Tree tree = Tree::parse(json);
+  CharacterCount characters(text);
   for (auto& entry : tree["stmts"]) {
     const std::size_t location = entry.value("stmt_location", std::size_t{0});
-    RawStatement raw = slice(text, location, entry.value("stmt_len", std::size_t{0}));
+    RawStatement raw = slice(text, location, entry.value("stmt_len", std::size_t{0}), characters);
     auto& stmt = entry["stmt"];
     raw.tag = stmt.begin().key();
     raw.node = std::move(stmt.begin().value());
@@ -215,9 +288,10 @@ std::vector<RawStatement> split_only(const std::string& text, const std::string&
   const std::unique_ptr<PgQuerySplitResult, decltype(release)> owned(&result, release);
   if (result.error != nullptr) refuse(*result.error, text, source);
   std::vector<RawStatement> statements;
+  CharacterCount characters(text);
   for (int i = 0; i < result.n_stmts; ++i) {
     RawStatement raw = slice(text, static_cast<std::size_t>(result.stmts[i]->stmt_location),
-                             static_cast<std::size_t>(result.stmts[i]->stmt_len));
+                             static_cast<std::size_t>(result.stmts[i]->stmt_len), characters);
     if (!raw.text.empty()) statements.push_back(std::move(raw));
   }
   return statements;

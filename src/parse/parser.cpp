@@ -42,6 +42,14 @@ Unit parse_one(const std::string& text) {
   return units.front();
 }
 
+std::vector<Statement> statements_or_none(const std::string& text) {
+  try {
+    return parse(text);
+  } catch (const InputError&) {
+    return {};
+  }
+}
+
 std::vector<Unit> barriers(const std::string& text, const std::string& source) {
   std::vector<Unit> units;
   for (const auto& raw : split_only(text, source)) {

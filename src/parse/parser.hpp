@@ -45,6 +45,9 @@ std::vector<Unit> parse_file(const std::string& text, const FileOptions& options
 /// Exactly one statement, for submit. Throws InputError on none or on a second one.
 Unit parse_one(const std::string& text);
 
+/// The statements of `text`; none, when it cannot be parsed.
+std::vector<Statement> statements_or_none(const std::string& text);
+
 /// Statements of a text that the grammar does not know, each alone behind a barrier.
 std::vector<Unit> barriers(const std::string& text, const std::string& source = {});
 

@@ -1,5 +1,6 @@
 #include "parse/session_use.hpp"
 
+#include <algorithm>
 #include <set>
 #include <string_view>
 
@@ -46,6 +47,16 @@ std::string joined(const std::string& name, const Tree& values) {
   return text;
 }
 
+// As PostgreSQL reads a boolean: any case, and as much of the word as is not ambiguous.
+bool means_on(std::string value) {
+  std::transform(value.begin(), value.end(), value.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const auto begins = [&](std::string_view word) {
+    return !value.empty() && word.substr(0, value.size()) == value;
+  };
+  return value == "on" || value == "1" || begins("true") || begins("yes");
+}
+
 // Settings that are ours, or that say nothing about the text once it is parsed.
 bool is_ignored(const std::string& name) {
   static const std::set<std::string_view> kIgnored = {
@@ -62,8 +73,7 @@ std::optional<SessionProblem> read_set(const RawStatement& raw, Statement& state
     return kMode;  // SET TRANSACTION, SET SESSION CHARACTERISTICS
   if (name == "standard_conforming_strings") {
     const Tree& values = field(raw.node, "args");
-    const std::string value = values.is_array() ? constant_text(values[0]) : "on";
-    if (value != "on" && value != "true" && value != "yes" && value != "1")
+    if (values.is_array() && !means_on(constant_text(values[0])))
       return SessionProblem{"standard_conforming_strings = off is not supported",
                             "write strings with backslashes as E'…'"};
     statement.session_use = SessionUse::ignored;
@@ -135,12 +145,22 @@ std::optional<SessionProblem> read_transaction(const RawStatement& raw, Statemen
 void read_temporary(const RawStatement& raw, Statement& statement) {
   for (const Tree* made :
        {&field(raw.node, "relation"), &field(raw.node, "view"), &field(raw.node, "sequence"),
-        &field(field(raw.node, "into"), "rel"), &field(field(raw.node, "intoClause"), "rel")}) {
+        &field(raw.node, "typevar"), &field(field(raw.node, "into"), "rel"),
+        &field(field(raw.node, "intoClause"), "rel")}) {
     const bool temporary =
         text_field(*made, "relpersistence") == "t" || text_field(*made, "schemaname") == "pg_temp";
     if (!temporary) continue;
     statement.session_use = SessionUse::state;
     statement.temporary.push_back(text_field(*made, "relname"));
+  }
+  // Functions and types of the session.
+  for (const char* names : {"funcname", "defnames", "typeName", "domainname"}) {
+    const auto made = strings(field(raw.node, names));
+    if (raw.tag.rfind("Create", 0) + raw.tag.rfind("Define", 0) == 2 * std::string::npos ||
+        made.size() != 2 || made.front() != "pg_temp")
+      continue;
+    statement.session_use = SessionUse::state;
+    statement.temporary.push_back(made.back());
   }
 }
 

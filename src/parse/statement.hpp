@@ -65,11 +65,14 @@ struct Statement {
   bool changes_schema = true;
   bool reorg = false;    ///< reads or writes rows: the reorg pool
   bool instant = false;  ///< locks nothing that an application uses, and reads no rows
+  bool brief = false;    ///< one ALTER TABLE whose lock is held for a moment, whatever the rows
   SessionUse session_use = SessionUse::none;
   std::string setting_name;                  ///< session_use == setting; empty: RESET ALL
   std::optional<std::string> setting_value;  ///< empty: back to the default
   std::vector<std::string> temporary;        ///< names that exist in this session only
-  std::vector<std::string> mentioned;        ///< every unqualified relation name in it
+  /// Tables whose columns it takes by their places: INSERT without a list, INSERT … SELECT *.
+  std::vector<ObjectRef> by_position;
+  std::vector<std::string> mentioned;  ///< every unqualified relation name in it
 };
 
 /// A name as SQL text: "Order Lines".

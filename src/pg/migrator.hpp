@@ -24,10 +24,17 @@ int schema_version(Session& session);
 int schema_version_of_binary();
 
 /// Applies what is missing; gives the names of what it applied. Throws Error, and InputError when
-/// the database is newer than this binary.
+/// the database is too new for this binary.
 std::vector<std::string> migrate(Session& session);
 
-/// Throws InputError, with what to do, unless the database has exactly this binary's version.
+/// Makes the roles PREFIX_read, _submit, _node, _operate and _work where they are missing, and
+/// gives each its right (docs/security.md); gives their names. In one transaction. Throws Error
+/// (42501) when the caller may not.
+std::vector<std::string> make_roles(Session& session, const std::string& prefix);
+
+/// Throws InputError, with what to do, unless this binary can work with the database: it has this
+/// binary's version, or a newer one without a breaking migration in between (for the time of a
+/// rolling upgrade: migrate with the new binary first, then replace workers one by one).
 void require_schema(Session& session);
 
 }  // namespace lockkeeper::pg

@@ -3,9 +3,11 @@
 #include <poll.h>
 
 #include <chrono>
+#include <map>
 #include <pqxx/pqxx>
 #include <set>
 
+#include "pg/quote.hpp"
 #include "pg/sqlstate.hpp"
 
 namespace lockkeeper::pg {
@@ -57,6 +59,15 @@ std::vector<const char*> native(const Params& params) {
   return result;
 }
 #endif
+
+// Without a name: nothing of it stays in the session.
+pqxx::result once(pqxx::nontransaction& tx, const std::string& sql, const Params& params) {
+#if PQXX_VERSION_MAJOR >= 7
+  return tx.exec(sql, native(params));
+#else
+  return tx.exec_params(sql, pqxx::prepare::make_dynamic_params(native(params)));
+#endif
+}
 
 }  // namespace
 
@@ -122,6 +133,9 @@ class Session::Impl {
   std::vector<Notification> notifications;
   Observer* observer;
   bool broken = false;
+  bool pooled = false;
+  bool in_transaction = false;
+  std::string local;  ///< settings for one transaction
   int pid = 0;
   int version = 0;
   int checks = 0;
@@ -144,13 +158,24 @@ class Session::Impl {
 Session::Session(const Dsn& dsn, const std::string& application_name, int lock_timeout_ms,
                  Observer* observer)
     : impl_(std::make_unique<Impl>(dsn, application_name, observer)) {
-  script(
-      "SET standard_conforming_strings = on; SET statement_timeout = 0;"
-      "SET default_transaction_isolation = 'read committed';"
-      "SET default_transaction_read_only = off;"
-      "SET idle_in_transaction_session_timeout = 0; SET lock_timeout = " +
-      std::to_string(lock_timeout_ms));
-  if (impl_->version >= 170000) script("SET transaction_timeout = 0");
+  std::map<std::string, std::string> defaults = {
+      {"standard_conforming_strings", "on"},
+      {"default_transaction_isolation", "read committed"},
+      {"default_transaction_read_only", "off"},
+      {"statement_timeout", "0"},
+      {"idle_in_transaction_session_timeout", "0"},
+      {"lock_timeout", std::to_string(lock_timeout_ms)}};
+  if (impl_->version >= 170000) defaults["transaction_timeout"] = "0";
+  // In one statement, so that nothing is set when it turns out that the session is not ours alone.
+  std::string look = "SELECT pg_catalog.pg_backend_pid()";
+  for (const auto& [name, value] : defaults) {
+    look += ", CASE pg_catalog.pg_backend_pid() WHEN " + std::to_string(impl_->pid) +
+            " THEN pg_catalog.set_config(" + quote_literal(name) + ", " + quote_literal(value) +
+            ", false) END";
+    if (name.rfind("default_", 0) != 0)
+      impl_->local += ";SET LOCAL " + name + " = " + quote_literal(value);
+  }
+  impl_->pooled = script(look).front().integer("pg_backend_pid") != impl_->pid;
 }
 
 Session::~Session() {
@@ -161,6 +186,7 @@ Session::~Session() {
 
 Rows Session::run(const Query& query, const Params& params) {
   const std::string text(query.text);
+  if (impl_->pooled) return alone(query.name, text, params);
   return impl_->guarded(query.name, text, [&](pqxx::nontransaction& tx) {
     const std::string name(query.name);
     if (impl_->prepared.insert(query.name).second) impl_->connection->prepare(name, text);
@@ -173,13 +199,20 @@ Rows Session::run(const Query& query, const Params& params) {
 }
 
 Rows Session::statement(const std::string& sql, const Params& params) {
-  return impl_->guarded("statement", sql, [&](pqxx::nontransaction& tx) {
-#if PQXX_VERSION_MAJOR >= 7
-    return tx.exec(sql, native(params));
-#else
-    return tx.exec_params(sql, pqxx::prepare::make_dynamic_params(native(params)));
-#endif
-  });
+  return alone("statement", sql, params);
+}
+
+// Behind a pooler, what is in no transaction yet gets one, with the settings of ours.
+Rows Session::alone(std::string_view name, const std::string& sql, const Params& params) {
+  const auto run = [&] {
+    return impl_->guarded(name, sql,
+                          [&](pqxx::nontransaction& tx) { return once(tx, sql, params); });
+  };
+  if (!impl_->pooled || impl_->in_transaction) return run();
+  Transaction tx(*this);
+  auto rows = run();
+  tx.commit();
+  return rows;
 }
 
 Rows Session::script(const std::string& sql) {
@@ -187,6 +220,7 @@ Rows Session::script(const std::string& sql) {
 }
 
 void Session::check_syntax(const std::string& sql) {
+  require_direct();
   // A name of its own each time: libpqxx remembers a definition even when it was refused.
   const std::string name = "lockkeeper_check_syntax_" + std::to_string(++impl_->checks);
   impl_->guarded("check_syntax", sql, [&](pqxx::nontransaction&) {
@@ -200,7 +234,15 @@ void Session::check_syntax(const std::string& sql) {
   });
 }
 
+void Session::require_direct() const {
+  if (!impl_->pooled) return;
+  throw Error(Retry::never,
+              "a connection pooler is in between: this must be a session of the server itself",
+              "08P01");
+}
+
 void Session::listen(const std::string& channel) {
+  require_direct();
 #if PQXX_VERSION_MAJOR >= 7
   try {
     impl_->connection->listen(channel, [this](pqxx::notification event) {
@@ -244,6 +286,9 @@ bool Session::wait_for_notification(std::chrono::milliseconds most) const {
   return ::poll(&waiting, 1, static_cast<int>(most.count())) > 0;
 }
 
+void Session::in_transaction(bool is) { impl_->in_transaction = is; }
+bool Session::pooled() const { return impl_->pooled; }
+const std::string& Session::local_settings() const { return impl_->local; }
 bool Session::broken() const { return impl_->broken; }
 void Session::poison() { impl_->broken = true; }
 int Session::backend_pid() const { return impl_->pid; }
@@ -251,7 +296,16 @@ int Session::server_version() const { return impl_->version; }
 
 Transaction::Transaction(Session& session, const std::string& begin) : session_(session) {
   try {
-    session_.script(begin);
+    // First of all: what the caller sets holds.
+    auto text = begin;
+    if (session_.pooled()) {
+      // A role's defaults hold there, until we say what holds.
+      if (text.rfind("BEGIN;", 0) == 0 || text == "BEGIN")
+        text.insert(5, " ISOLATION LEVEL READ COMMITTED READ WRITE");
+      text.insert(std::min(text.find(';'), text.size()), session_.local_settings());
+    }
+    session_.script(text);
+    session_.in_transaction(true);
   } catch (const Error&) {
     // BEGIN itself may have worked, and what came with it not.
     if (!session_.broken()) session_.script("ROLLBACK");
@@ -260,7 +314,9 @@ Transaction::Transaction(Session& session, const std::string& begin) : session_(
 }
 
 Transaction::~Transaction() {
-  if (!open_ || session_.broken()) return;
+  if (!open_) return;
+  session_.in_transaction(false);
+  if (session_.broken()) return;
   try {
     session_.script("ROLLBACK");
   } catch (const std::exception&) {
@@ -274,6 +330,7 @@ void Transaction::commit(const std::string& last) {
   try {
     session_.script(last.empty() ? "COMMIT" : last + ";COMMIT");
     open_ = false;
+    session_.in_transaction(false);
   } catch (const Error& error) {
     // A server that answered has decided; without an answer only the tables know.
     if (session_.broken()) {
@@ -305,6 +362,7 @@ void run_at_once(Session& session, const std::string& begin, const std::string& 
 
 void Transaction::rollback() {
   open_ = false;
+  session_.in_transaction(false);
   session_.script("ROLLBACK");
 }
 

@@ -33,6 +33,9 @@ class Session final {
  public:
   /// Connects, or throws Error(new_session). Standard strings, UTF-8, no statement timeout; a
   /// lock_timeout of `lock_timeout_ms` is set as the session's own default, so it is never off.
+  /// Behind a pooler (the server's process is not the one that the connection was told of) nothing
+  /// is left in the session: no setting, no prepared query; each statement is a transaction that
+  /// begins with the settings, unless it is in one.
   Session(const Dsn& dsn, const std::string& application_name, int lock_timeout_ms = 1000,
           Observer* observer = nullptr);
   ~Session();
@@ -46,9 +49,18 @@ class Session final {
   Rows statement(const std::string& sql, const Params& params = {});
   /// Runs text of our own making, any number of statements (simple protocol). Throws Error.
   Rows script(const std::string& sql);
-  /// Asks the server to parse, but not run, `sql` (protocol-level Parse). Throws Error.
+  /// Asks the server to parse, but not run, `sql` (protocol-level Parse). Throws Error; also behind
+  /// a pooler (08P01), where what was prepared may be left in a session.
   void check_syntax(const std::string& sql);
 
+  /// True behind PgBouncer and its like: each transaction may have another backend.
+  [[nodiscard]] bool pooled() const;
+  /// Throws Error (08P01) behind a pooler: for what lives as long as its session.
+  void require_direct() const;
+  /// What each transaction behind a pooler begins with: ";SET LOCAL …".
+  [[nodiscard]] const std::string& local_settings() const;
+
+  /// Throws Error (08P01) behind a pooler, where none would come.
   void listen(const std::string& channel);
   /// Readable when notifications may have come; -1 when the session is broken.
   [[nodiscard]] int socket() const;
@@ -66,6 +78,9 @@ class Session final {
   [[nodiscard]] int server_version() const;
 
  private:
+  friend class Transaction;
+  void in_transaction(bool is);
+  Rows alone(std::string_view name, const std::string& sql, const Params& params);
   class Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -150,6 +150,7 @@ void Alter::warn_of_filling(Plan& plan) const {
       "and functions), and COPY without a list of columns expects it");
   if (std::none_of(filled_.begin(), filled_.end(), [](const Filled& one) { return one.changed; }))
     return;
+  plan.moves_columns = true;
   plan.remarks.push_back(
       "a column with a new type becomes the last one: name the columns in INSERT and COPY");
   plan.remarks.push_back(
@@ -508,6 +509,14 @@ void Alter::finish_filled() {
       cut_before_.push_back("ALTER TABLE " + own_name() + " DROP COLUMN " + quoted(one.column));
 }
 
+namespace {
+bool calls_nextval(const parse::Part& part) {
+  return std::any_of(part.functions.begin(), part.functions.end(), [](const std::string& function) {
+    return function.size() >= 7 && function.compare(function.size() - 7, 7, "nextval") == 0;
+  });
+}
+}  // namespace
+
 Step Alter::fill_step() const {
   Step made = step(StepKind::backfill, LockMode::row_exclusive, false,
                    "writes the rows, some blocks at a time, beside reads and writes");
@@ -521,6 +530,11 @@ Step Alter::fill_step() const {
   made.may_stay_null = std::none_of(filled_.begin(), filled_.end(), [](const Filled& one) {
     return one.changed || one.definition.not_null;
   });
+  made.in_order = std::any_of(filled_.begin(), filled_.end(), [&](const Filled& one) {
+    const auto& part = alter_.pieces()[one.piece].part;
+    return !one.changed && (part.serial || part.identity || calls_nextval(part));
+  });
+  if (made.in_order) made.says += "; by one worker, so that numbers are in the order of the rows";
   made.quiet = table_.filling->has_triggers;
   return made;
 }

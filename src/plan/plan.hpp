@@ -77,6 +77,7 @@ struct Step {
   std::string table;           ///< build_index: its table
   std::string verify;          ///< backfill: finds a row that is not filled
   bool may_stay_null = false;  ///< and does no harm when it is NULL
+  bool in_order = false;       ///< backfill: rows get numbers, in the order in which they lie
   bool quiet = false;          ///< backfill: triggers of the application must not fire
   /// cut_over: what belonged to each column that is replaced, when the plan was made.
   std::map<std::string, std::string> digests;
@@ -95,6 +96,7 @@ struct Plan {
   std::vector<Step> steps;
   std::int64_t bytes = 0;            ///< of the tables that it is about, with their indexes
   std::vector<std::string> remarks;  ///< for people: what to know of it, or why it is not online
+  bool moves_columns = false;        ///< a column with a new type becomes the last one
   bool online = false;  ///< steps of the planner's own, not the statement as it was written
 };
 

@@ -36,7 +36,7 @@ void add(std::vector<Finding>& findings, const pg::Rows& rows) {
   }
 }
 
-// Does one come through? Behind a pooler that gives each transaction another session, none does.
+// Does one come through?
 Finding notifications(const pg::Dsn& dsn, pg::Session& session) {
   pg::Session listener(dsn, "lockkeeper doctor");
   listener.listen(kChannel);
@@ -52,24 +52,14 @@ Finding notifications(const pg::Dsn& dsn, pg::Session& session) {
     listener.wait_for_notification(std::chrono::milliseconds(50));
   }
   return {"notifications", Level::problem, "do not come through: workers find jobs by their poll",
-          "connect to the server itself: is a pooler in transaction mode in between?"};
+          "connect to the server itself: what is in between?"};
 }
 
-// A pooler gives the next transaction to another session, where a setting is not what it was.
-Finding sessions_hold(const pg::Dsn& dsn, pg::Session& session) {
-  const auto pid = [](pg::Session& one) {
-    return ask(one, sql::service_backend_pid).front().integer("pid");
-  };
-  pg::Session other(dsn, "lockkeeper doctor");
-  const auto first = pid(session);
-  for (int i = 0; i < 5; ++i) {
-    other.script("BEGIN");
-    const auto again = pid(session);
-    other.script("ROLLBACK");
-    if (again != first || pid(other) == first)
-      return {"sessions", Level::problem, "a connection is not always the same session",
-              "connect to the server itself: a pooler in transaction mode is in between"};
-  }
+Finding sessions_hold(const pg::Session& session) {
+  if (session.pooled())
+    return {"sessions", Level::problem, "a connection pooler is in between",
+            "workers and nodes connect to the server itself; for submit, jobs, history and the "
+            "like a pooler is fine"};
   return {"sessions", Level::ok, "a connection is a session of the server", ""};
 }
 
@@ -128,8 +118,9 @@ std::vector<Finding> examine(const pg::Dsn& dsn, int sessions) {
   };
   look("server",
        [&] { add(findings, ask(session, sql::service_doctor_server, pg::Params::of(sessions))); });
-  look("sessions", [&] { findings.push_back(sessions_hold(dsn, session)); });
-  look("notifications", [&] { findings.push_back(notifications(dsn, session)); });
+  look("sessions", [&] { findings.push_back(sessions_hold(session)); });
+  if (!session.pooled())
+    look("notifications", [&] { findings.push_back(notifications(dsn, session)); });
   look("clock", [&] { findings.push_back(clocks(session)); });
   look("queue", [&] {
     findings.push_back(schema(session));

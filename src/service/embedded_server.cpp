@@ -64,8 +64,12 @@ EmbeddedServer::EmbeddedServer(const ServerOptions& options)
   for (auto& word : as_owner({binaries_ + "/pg_ctl", "-D", directory_ + "/data"}))
     guard.push_back(std::move(word));
   guard_ = std::make_unique<ChildProcess>(guard, guarded);
-  run_to_end(as_owner({binaries_ + "/initdb", "-D", directory_ + "/data", "-U", "postgres", "-A",
-                       "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"}));
+  if (options.follows.empty())
+    run_to_end(as_owner({binaries_ + "/initdb", "-D", directory_ + "/data", "-U", "postgres", "-A",
+                         "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"}));
+  else
+    run_to_end(as_owner({binaries_ + "/pg_basebackup", "-D", directory_ + "/data", "-h",
+                         options.follows, "-U", "postgres", "-R", "--no-sync", "-c", "fast"}));
   server_options_ =
       "-c listen_addresses='' -c unix_socket_directories='" + directory_ +
       "' -c unix_socket_permissions=0777 -c max_connections=200 -c max_prepared_transactions=10";
@@ -97,10 +101,18 @@ void EmbeddedServer::stop() {
       as_owner({binaries_ + "/pg_ctl", "-D", directory_ + "/data", "-m", "fast", "-w", "stop"}));
 }
 
-void EmbeddedServer::crash_and_restart() {
+void EmbeddedServer::crash() {
   run_to_end(as_owner(
       {binaries_ + "/pg_ctl", "-D", directory_ + "/data", "-m", "immediate", "-w", "stop"}));
+}
+
+void EmbeddedServer::crash_and_restart() {
+  crash();
   start();
+}
+
+void EmbeddedServer::promote() {
+  run_to_end(as_owner({binaries_ + "/pg_ctl", "-D", directory_ + "/data", "-w", "promote"}));
 }
 
 pg::Dsn EmbeddedServer::dsn(const std::string& database) const {

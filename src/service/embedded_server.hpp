@@ -16,6 +16,7 @@ struct ServerOptions {
   std::string binaries;               ///< directory of postgres; empty: LOCKKEEPER_PG_BIN, or found
   bool durable = false;               ///< fsync on, for measurements
   std::vector<std::string> settings;  ///< name=value
+  std::string follows;  ///< socket directory of another one: a streaming standby of it
 };
 
 class EmbeddedServer {
@@ -31,8 +32,11 @@ class EmbeddedServer {
   /// Directory of the unix socket (port 5432).
   [[nodiscard]] const std::string& socket_directory() const { return directory_; }
   [[nodiscard]] const std::string& binaries() const { return binaries_; }
-  /// Stops the server at once, as a crash would, and starts it again.
+  /// Stops the server at once, as a crash would.
+  void crash();
   void crash_and_restart();
+  /// Makes a standby the server that takes writes; returns when it does.
+  void promote();
   /// Stops it in order ("fast"), without starting it again.
   void stop();
   void start();

@@ -1,5 +1,8 @@
 #include "trash/trash.hpp"
 
+#include <charconv>
+#include <set>
+
 #include "sql/queries.hpp"
 
 namespace lockkeeper::trash {
@@ -13,6 +16,14 @@ std::string array_of(const Items& items, const Text& text) {
   std::string array = "{";
   for (const auto& item : items) array += (array.size() > 1 ? "," : "") + text(item);
   return array + "}";
+}
+
+std::vector<Purged> purged_from(const pg::Rows& rows) {
+  std::vector<Purged> purged;
+  for (const auto row : rows)
+    purged.push_back({row.integer("id"), row.null("name") ? "" : row.text("name"),
+                      row.null("problem") ? "" : row.text("problem")});
+  return purged;
 }
 
 }  // namespace
@@ -44,13 +55,30 @@ std::vector<std::string> restore_statements(pg::Session& session, std::int64_t i
 }
 
 std::vector<Purged> purge(pg::Session& session, const std::vector<std::int64_t>& items) {
-  const int most = items.empty() ? kAtOnceMost : static_cast<int>(items.size());
   const auto ids = array_of(items, [](std::int64_t id) { return std::to_string(id); });
-  std::vector<Purged> purged;
-  for (const auto row : session.run(sql::trash_purge, pg::Params::of(ids, most)))
-    purged.push_back({row.integer("id"), row.null("name") ? "" : row.text("name"),
-                      row.null("problem") ? "" : row.text("problem")});
-  return purged;
+  const auto rows =
+      items.empty()
+          ? session.run(sql::trash_purge_due, pg::Params::of(kAtOnceMost))
+          : session.run(sql::trash_purge, pg::Params::of(ids, static_cast<int>(items.size())));
+  return purged_from(rows);
+}
+
+std::vector<Purged> purge_in_the_way(pg::Session& session, std::int64_t job, std::int64_t epoch,
+                                     const std::vector<std::int64_t>& items) {
+  const auto ids = array_of(items, [](std::int64_t id) { return std::to_string(id); });
+  return purged_from(session.run(sql::trash_purge_in_the_way, pg::Params::of(job, epoch, ids)));
+}
+
+std::vector<std::int64_t> named_in(const std::string& text) {
+  static const std::string kPrefix = "lockkeeper_trash_";
+  std::set<std::int64_t> items;
+  for (auto at = text.find(kPrefix); at != std::string::npos; at = text.find(kPrefix, at)) {
+    at += kPrefix.size();
+    std::int64_t id = 0;
+    const auto [end, problem] = std::from_chars(text.data() + at, text.data() + text.size(), id);
+    if (problem == std::errc()) items.insert(id);
+  }
+  return {items.begin(), items.end()};
 }
 
 }  // namespace lockkeeper::trash

@@ -37,4 +37,12 @@ struct Purged {
 /// enough, some at a time. Throws Error.
 std::vector<Purged> purge(pg::Session& session, const std::vector<std::int64_t>& items = {});
 
+/// Drops those of `items` that keep job `job` from dropping or changing what they are made of, as
+/// far as the job's role may drop them. Throws Error.
+std::vector<Purged> purge_in_the_way(pg::Session& session, std::int64_t job, std::int64_t epoch,
+                                     const std::vector<std::int64_t>& items);
+
+/// The items that the text of an error names (as objects of their schemas).
+std::vector<std::int64_t> named_in(const std::string& text);
+
 }  // namespace lockkeeper::trash

@@ -152,6 +152,7 @@ void Control::guarded(Work&& work) {
 void Control::connect() {
   try {
     auto session = std::make_unique<pg::Session>(dsn_, "lockkeeper control", 5000, &observer_);
+    session->require_direct();
     pg::require_schema(*session);
     // Its own writes are hints and signs of life: none is worth a flush.
     // And no compiler: it takes longer than any of its queries.
@@ -186,7 +187,21 @@ void Control::connect() {
   settle_done();
 }
 
+// A migration came that this binary cannot live with: what runs is ended, nothing is begun.
+bool Control::left_behind() {
+  try {
+    pg::require_schema(*session_);
+    return false;
+  } catch (const InputError& error) {
+    general_.resize(0);
+    reorg_.resize(0);
+    lost(Error(Retry::new_session, error.what()));
+    return true;
+  }
+}
+
 void Control::read_settings() {
+  if (left_behind()) return;
   const auto known = jobs::settings(*session_);
   const auto number = [&](const char* name, int fallback) {
     const auto found = known.find(name);

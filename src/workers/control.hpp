@@ -49,6 +49,7 @@ class Control {
   void handle_notifications();
   void look_for_work(const char* by);
   void call(const std::string& pool, int jobs);
+  bool left_behind();
   void read_settings();
   void every_poll();
   void keep_house();

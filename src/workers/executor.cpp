@@ -1,11 +1,14 @@
 #include "workers/executor.hpp"
 
+#include <algorithm>
+#include <cctype>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/log.hpp"
 #include "base/testpoint.hpp"
 #include "pg/quote.hpp"
+#include "trash/trash.hpp"
 
 namespace lockkeeper::workers {
 namespace {
@@ -16,7 +19,14 @@ using Clock = std::chrono::steady_clock;
 // waits long for the others.
 constexpr int kTogetherMost = 64;
 // Of a long queue, claimed at once and run one after the other.
-constexpr int kClaimsMost = 8;
+constexpr int kClaimsMost = 16;
+// Of brief jobs in one transaction: for a lock, the least that there is; for a statement, enough
+// for what touches no row.
+constexpr const char* kBriefLimits =
+    "SET LOCAL lock_timeout = 1; SET LOCAL statement_timeout = 20;";
+constexpr const char* kNoLimit = "SET LOCAL statement_timeout = 0;";
+// Brief jobs go one by one for so long after they could not go together.
+constexpr std::chrono::milliseconds kAloneFor{1000};
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
@@ -37,6 +47,51 @@ bool harmless_outside(const parse::Unit& unit) {
                                                   "reindex",   "cluster",    "detach partition"};
   return unit.mode == parse::Mode::outside_transaction && !unit.opaque && !unit.unparsed &&
          kHarmless.count(unit.action) != 0;
+}
+
+// Told from the text, never from the job's row; most rows need no look at it.
+bool is_brief(const jobs::Job& job) {
+  static const std::set<std::string> kBrief = {"set default", "drop default", "set statistics",
+                                               "add column"};
+  if (kBrief.count(job.action) == 0 || job.statements.size() != 1 || job.opaque || job.unparsed_run)
+    return false;
+  try {
+    const auto unit = parse::parse_one(job.statements.front());
+    return unit.statements.size() == 1 && unit.statements.front().brief;
+  } catch (const InputError&) {
+    return false;  // It will be said when it is run.
+  }
+}
+
+// A temporary table, type or function would be met by the next job. Told from the text: a session
+// too many costs less than one too few.
+bool may_leave_temporary(const Work& work) {
+  constexpr std::string_view kWord = "temp";
+  return std::any_of(work.begin(), work.end(), [&](const jobs::Job& job) {
+    return std::any_of(
+        job.statements.begin(), job.statements.end(), [&](const std::string& statement) {
+          return std::search(statement.begin(), statement.end(), kWord.begin(), kWord.end(),
+                             [](char a, char b) {
+                               return std::tolower(static_cast<unsigned char>(a)) == b;
+                             }) != statement.end();
+        });
+  });
+}
+
+bool is_shared_and_brief(const Work& work) { return work.size() > 1 && !work.front().instant; }
+
+// Of brief jobs the queue's locks first: nobody waits for them while he holds tables of the
+// application.
+std::string begin_of(const Work& work, const JobSession& dressed) {
+  if (!is_shared_and_brief(work)) return dressed.begin_text();
+  return "BEGIN;" + jobs::lock_text(work) + dressed.dress_text() + kBriefLimits;
+}
+
+// In one round trip. The line break ends a comment that a statement may end with.
+std::string together_text(const Work& work) {
+  std::string text;
+  for (const auto& job : work) text += job.statements.front() + "\n;";
+  return text;
 }
 
 // What it drops may be kept for a while; its plan's other steps have no statement of that kind.
@@ -72,6 +127,14 @@ std::optional<jobs::Job> Waiting::take() {
   return job;
 }
 
+std::optional<jobs::Job> Waiting::take_if(const std::function<bool(const jobs::Job&)>& wanted) {
+  const std::lock_guard lock(mutex_);
+  if (jobs_.empty() || !wanted(jobs_.front())) return std::nullopt;
+  auto job = std::move(jobs_.front());
+  jobs_.pop_front();
+  return job;
+}
+
 std::vector<jobs::Job> Waiting::take_all() {
   const std::lock_guard lock(mutex_);
   std::vector<jobs::Job> all(jobs_.begin(), jobs_.end());
@@ -96,13 +159,27 @@ void Executor::give_back() {
     jobs::hand_back(session_, job.claim, std::chrono::milliseconds(0), false, std::nullopt);
 }
 
+// Only of the worker's own role: what the row says of a statement may come from anybody.
+bool Executor::may_share(const jobs::Job& job) const {
+  return job.transactional && job.role == own_.login && job.tries == 0 && job.crashes == 0 &&
+         !job.cancel_wanted;
+}
+
 Work Executor::with_more(jobs::Job head) {
   Work work;
-  // Only of the worker's own role: what the row says of a statement may come from anybody.
-  if (head.instant && head.transactional && head.role == own_.login && head.tries == 0 &&
-      head.crashes == 0 && !head.cancel_wanted)
+  if (!may_share(head)) return {std::move(head)};
+  if (head.instant) {
     work = jobs::claim_more(session_, identity_, head, kTogetherMost - 1);
-  work.insert(work.begin(), std::move(head));
+    work.insert(work.begin(), std::move(head));
+    return work;
+  }
+  work.push_back(std::move(head));
+  if (Clock::now() < alone_until_ || !is_brief(work.front())) return work;
+  while (auto next = waiting_.take_if([&](const jobs::Job& job) {
+    return may_share(job) && job.search_path == work.front().search_path &&
+           job.settings == work.front().settings && is_brief(job);
+  }))
+    work.push_back(std::move(*next));
   return work;
 }
 
@@ -131,6 +208,7 @@ Work Executor::run(const Work& work) {
     log::info("jobs run one by one", {{"job", work.front().claim.job.str()},
                                       {"jobs", std::to_string(work.size())},
                                       {"sqlstate", error.sqlstate()}});
+    if (!work.front().instant) alone_until_ = Clock::now() + kAloneFor;
   }
   run_each(work);
   return {};
@@ -206,9 +284,16 @@ void Executor::send_in_steps(const Work& work, JobSession& dressed, const std::s
                              const std::function<void()>& locked) {
   const metrics::Timer span(metrics_, metrics::lock_span_seconds, labels());
   std::string put;
-  pg::Transaction tx(session_, dressed.begin_text());
+  pg::Transaction tx(session_, begin_of(work, dressed));
+  const auto& claim = work.front().claim;
+  if (!clearing_.empty())
+    for (const auto& item :
+         trash::purge_in_the_way(session_, claim.job.value, claim.epoch.value, clearing_))
+      log::info(item.problem.empty() ? "goes from the trash with this job's commit"
+                                     : "stays in the trash",
+                {{"job", claim.job.str()}, {"name", item.name}, {"reason", item.problem}});
   if (work.size() > 1) {
-    dressed.run_together(work);
+    session_.script(together_text(work) + (is_shared_and_brief(work) ? kNoLimit : ""));
     testpoint::reach("after_statement");
   } else {
     const auto& statements = work.front().statements;
@@ -239,14 +324,19 @@ void Executor::send(const Work& work, JobSession& dressed, int claims_most) {
       work, steps_json("transaction", first.statements.size(), seconds_since(begun_), work.size()),
       identity_, claims_most);
   if (unannounced_) end += jobs::need_no_nodes_text();
+  const bool brief = is_shared_and_brief(work);
   const bool simple = work.size() == 1 && first.statements.size() == 1 && dressed.trusted() &&
                       !first.opaque && !first.unparsed_run && !drops_tables(first) &&
-                      !testpoint::armed();
-  if (!simple) return send_in_steps(work, dressed, end);
+                      clearing_.empty();
+  if (testpoint::armed() || !(simple || brief)) return send_in_steps(work, dressed, end);
   const Gate::Pass pass(hooks_.gate);
   const metrics::Timer span(metrics_, metrics::lock_span_seconds, labels());
-  pg::run_at_once(session_, dressed.begin_text(), first.statements.front(),
-                  dressed.undress() + end);
+  if (brief)
+    pg::run_at_once(session_, begin_of(work, dressed), together_text(work),
+                    kNoLimit + dressed.undress() + end);
+  else
+    pg::run_at_once(session_, dressed.begin_text(), first.statements.front(),
+                    dressed.undress() + end);
 }
 
 Work Executor::run_in_transaction(const Work& work) {
@@ -258,8 +348,8 @@ Work Executor::run_in_transaction(const Work& work) {
                            : std::min(settings_.lock_timeout, settings_.first_lock_timeout));
   if (again) look(dressed, locks_of(first));
   // The next claim rides on this commit, unless the session is to be thrown away.
-  const bool claims =
-      !hooks_.stopping() && claims_next_ && !dressed.leaves_traces() && waiting_.empty();
+  const bool traces = dressed.leaves_traces() || may_leave_temporary(work);
+  const bool claims = !hooks_.stopping() && claims_next_ && !traces && waiting_.empty();
   try {
     counted("transaction", [&] { send(work, dressed, claims ? kClaimsMost : 0); });
   } catch (const Error& error) {
@@ -274,7 +364,7 @@ Work Executor::run_in_transaction(const Work& work) {
     return {};
   }
   try {
-    return after_commit(work, dressed.leaves_traces());
+    return after_commit(work, traces);
   } catch (const Error&) {
     // It may hold claims that it does not know of: they are taken from it when it is gone.
     session_.poison();

@@ -43,7 +43,10 @@ class Sweep;
 /// The query name of an Error that says who or what is in the way: no failed try.
 inline constexpr const char* kLook = "look";
 
-/// One job, or several instant ones that share a transaction.
+/// One job, or several that share a transaction: instant ones, or brief ones that the worker had
+/// claimed anyway. Brief ones hold the locks of several tables for the time of all of them: a
+/// millisecond or two; they wait for none of them (a wait while another table is held could be
+/// anybody's deadlock), and go one by one when one does not get its lock at once.
 using Work = std::vector<jobs::Job>;
 
 /// Jobs that a worker has claimed and not begun. Any thread: while the worker is held up by a slow
@@ -52,6 +55,8 @@ class Waiting {
  public:
   void put(std::vector<jobs::Job> jobs);
   std::optional<jobs::Job> take();
+  /// The first one, if it is as wanted.
+  std::optional<jobs::Job> take_if(const std::function<bool(const jobs::Job&)>& wanted);
   std::vector<jobs::Job> take_all();
   bool empty();
 
@@ -86,6 +91,7 @@ class Executor {
  private:
   /// `head`, and what may share its transaction, claimed too.
   Work with_more(jobs::Job head);
+  [[nodiscard]] bool may_share(const jobs::Job& job) const;
   Work run_one(const jobs::Job& job);
   Work run_in_transaction(const Work& work);
   /// Sends the whole transaction. Throws Error.
@@ -113,6 +119,7 @@ class Executor {
   /// as it is written.
   std::vector<jobs::StoredStep> steps_of(const jobs::Job& job);
   std::optional<plan::Plan> online_plan(const jobs::Job& job);
+  void need_no_places(const jobs::Job& job, const parse::Unit& unit);
   /// Everybody has left the version before the last (promise 5); else back to the queue.
   void wait_until_synced(const jobs::Job& job, bool going_back = false);
   void lose_patience(const jobs::Job& job, const std::vector<versions::Blocker>& blockers,
@@ -153,6 +160,7 @@ class Executor {
   void stop_autovacuum(int pid);
   [[nodiscard]] std::vector<plan::TableLock> locks_of(const jobs::Job& job) const;
   void settle_failure(const jobs::Job& job, const Error& error);
+  bool done_without_trash(const jobs::Job& job, const Error& error);
   bool hand_back(const jobs::Job& job, const Error& error);
   void name_column(const jobs::Job& job, Report& report) const;
   [[nodiscard]] Report explained(const jobs::Job& job, const Error& error) const;
@@ -204,7 +212,11 @@ class Executor {
   std::chrono::milliseconds lag_{0};
   std::string held_back_;     ///< as it was said last
   bool unannounced_ = false;  ///< it drops something, and there were no nodes to tell
-  bool claims_next_ = true;   ///< false while claimed jobs are still to be run
+  /// Until then brief jobs go one by one: somebody was in the way.
+  std::chrono::steady_clock::time_point alone_until_;
+  std::chrono::steady_clock::time_point help_after_;  ///< no batch for another worker's job before
+  std::vector<std::int64_t> clearing_;  ///< items of the trash that go with the job's commit
+  bool claims_next_ = true;             ///< false while claimed jobs are still to be run
 };
 
 }  // namespace lockkeeper::workers

@@ -141,6 +141,11 @@ void Executor::run_backfill(const jobs::Job& job, const jobs::StoredStep& step) 
 }
 
 bool Executor::help() {
+  // Its share of the rows a second is used up: whoever has a job to begin is looked for meanwhile.
+  if (const auto due = help_after_ - std::chrono::steady_clock::now(); due.count() > 0) {
+    rest(std::min(std::chrono::ceil<std::chrono::milliseconds>(due), kRestMost));
+    return true;
+  }
   const auto help = jobs::help_wanted(session_);
   if (!help) return false;
   const auto& job = help->job;
@@ -152,7 +157,8 @@ bool Executor::help() {
     while (!hooks_.stopping() && std::chrono::steady_clock::now() < until &&
            batch(sweep, job, false)) {
       did = true;
-      rest(std::min(sweep.rest(), kRestMost));
+      help_after_ = std::chrono::steady_clock::now() + sweep.rest();
+      if (sweep.rest().count() > 0) break;
     }
   } catch (const Error& error) {
     if (session_.broken()) throw;

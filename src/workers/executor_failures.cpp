@@ -1,22 +1,30 @@
 // What becomes of a job that did not do its work: another try, a pause, or the end.
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/log.hpp"
 #include "catalog/reader.hpp"
 #include "pg/quote.hpp"
 #include "plan/lock_rules.hpp"
 #include "sql/queries.hpp"
+#include "trash/trash.hpp"
 #include "workers/executor.hpp"
 
 namespace lockkeeper::workers {
 namespace {
 
-const Report kCancelled = [] {
+Report cancelled_report(const char* message, const char* hint = "") {
   Report report;
   report.sqlstate = "57014";
-  report.message = "cancelled while it ran; what it had done was taken back";
+  report.message = message;
+  report.hint = hint;
   return report;
-}();
+}
+const Report kCancelled =
+    cancelled_report("cancelled while it ran; what it had done was taken back");
+const Report kStopped =
+    cancelled_report("cancelled while it ran outside of a transaction; what it had done stays",
+                     "it may have done a part of its work: look, then submit what is left");
 
 std::string text_or(const pg::Row& row, const char* column, const std::string& otherwise) {
   return row.null(column) ? otherwise : row.text(column);
@@ -144,7 +152,37 @@ bool Executor::may_retry(const jobs::Job& job, const Error& error) const {
   if (error.retry() == Retry::never) return false;
   // A statement_timeout that the submitter asked for is an answer, not an accident.
   if (error.sqlstate() == "57014" && job.settings.count("statement_timeout") != 0) return false;
+  // "Used by active queries in this session", "pending trigger events": the job is in its own way.
+  constexpr int kInUseMost = 3;
+  if (error.sqlstate() == "55006" && job.tries + 1 >= kInUseMost) return false;
   return job.tries + 1 < settings_.tries_most;
+}
+
+// What was dropped is only kept for the case that somebody wants it back: it must not keep a job
+// from dropping what it is made of. Once more then, without those tables: they go with the commit
+// of the job, or stay.
+bool Executor::done_without_trash(const jobs::Job& job, const Error& error) {
+  const auto& report = error.report();
+  if (error.sqlstate() != "2BP01" || job.opaque || job.unparsed_run || !job.transactional ||
+      !jobs::steps(session_, job.claim.job).empty())
+    return false;
+  clearing_ = trash::named_in(report.message + "\n" + report.detail);
+  if (clearing_.empty()) return false;
+  const bool claims = std::exchange(claims_next_, false);
+  const auto restore = [&] {
+    claims_next_ = claims;
+    clearing_.clear();
+  };
+  try {
+    run_in_transaction({job});
+    restore();
+    return true;
+  } catch (const Error& second) {
+    restore();
+    if (session_.broken() || second.retry() == Retry::outcome_unknown) throw;
+    // Somebody's lock is no reason to end it.
+    return hand_back(job, second);
+  }
 }
 
 void Executor::settle_failure(const jobs::Job& job, const Error& error) {
@@ -173,6 +211,7 @@ void Executor::settle_failure(const jobs::Job& job, const Error& error) {
     return;
   }
   if (standing != jobs::Standing::held) return stop_as_asked(job);
+  if (done_without_trash(job, error)) return;
   if (hand_back(job, error)) return;
   end_cancelled(job, explained(job, error));
 }
@@ -218,7 +257,10 @@ void Executor::stop_as_asked(const jobs::Job& job) {
   cancel_now(job);
 }
 
-void Executor::cancel_now(const jobs::Job& job) { end_cancelled(job, kCancelled); }
+void Executor::cancel_now(const jobs::Job& job) {
+  end_cancelled(job,
+                job.transactional || Outside::leaves_nothing(job.action) ? kCancelled : kStopped);
+}
 
 void Executor::end_cancelled(const jobs::Job& job, const Report& report) {
   try {
@@ -263,7 +305,8 @@ bool Executor::clean_up_cancelled(const jobs::Job& job) {
     return true;
   }
   const auto before = jobs::before_outside(session_, job.claim.job);
-  return outside.dropped_already(*session, before) || outside.clean_up(*session, before);
+  return outside.dropped_already(*session, before) || outside.built_already(*session, before) ||
+         outside.clean_up(*session, before);
 }
 
 }  // namespace lockkeeper::workers

@@ -30,12 +30,42 @@ std::optional<plan::Plan> Executor::online_plan(const jobs::Job& job) {
   // The general pool runs what it was given: only announcements are made there.
   const bool steps = plan::may_be_online(unit) && identity_.pool == jobs::kReorg;
   if (!steps && !nodes) return std::nullopt;
-  JobSession dressed(session_, own_, job, settings_.lock_timeout);
-  const pg::Transaction tx(session_, dressed.begin_text());
-  auto facts = catalog::read(session_, plan::wanted_facts(unit, job.role),
-                             [&](const std::string& text) { dressed.run(text); });
+  auto facts = [&] {
+    JobSession dressed(session_, own_, job, settings_.lock_timeout);
+    const pg::Transaction tx(session_, dressed.begin_text());
+    return catalog::read(session_, plan::wanted_facts(unit, job.role),
+                         [&](const std::string& text) { dressed.run(text); });
+  }();
   facts.nodes = nodes;
-  return plan::online(unit, facts);
+  auto plan = plan::online(unit, facts);
+  if (plan && plan->moves_columns) need_no_places(job, unit);
+  return plan;
+}
+
+// What the same file inserts by the places of columns would go into others.
+void Executor::need_no_places(const jobs::Job& job, const parse::Unit& unit) {
+  const auto& table = unit.statements.front().parts.front().relation;
+  for (const auto& text : jobs::later_statements(session_, job.claim.job)) {
+    const auto later = parse::statements_or_none(text);
+    const bool relies = std::any_of(later.begin(), later.end(), [&](const auto& statement) {
+      return std::any_of(
+          statement.by_position.begin(), statement.by_position.end(), [&](const auto& ref) {
+            return ref.name == table.name &&
+                   (ref.schema.empty() || table.schema.empty() || ref.schema == table.schema);
+          });
+    });
+    if (!relies) continue;
+    Report report;
+    report.sqlstate = "55000";
+    report.message = "a later statement of this batch relies on the places of the columns of " +
+                     parse::quoted_name(table) +
+                     ", and one that gets a new type becomes the last one";
+    report.detail = text;
+    report.hint =
+        "name the columns in it; or change the table in place, under a lock: apply the file with "
+        "--single-transaction";
+    throw Error(Retry::never, report, "plan");
+  }
 }
 
 std::vector<jobs::StoredStep> Executor::steps_of(const jobs::Job& job) {

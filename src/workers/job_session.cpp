@@ -9,7 +9,7 @@ namespace lockkeeper::workers {
 namespace {
 
 // Waiting for a row of the queue happens while the job's locks on tables are held: keep it short.
-constexpr const char* kQueueLockTimeout = "1s";
+constexpr const char* kQueueLockTimeout = "100ms";
 
 std::string set_config(const std::string& name, const std::string& value, bool local) {
   return "pg_catalog.set_config(" + pg::quote_literal(name) + ", " + pg::quote_literal(value) +
@@ -63,7 +63,9 @@ std::string JobSession::settings_text(bool local) const {
     const auto mine = own_.settings.find(name);
     if (mine == own_.settings.end() || mine->second != value) add(name, value);
   }
-  const auto path = search_path_of(job_);
+  // In its own session "$user" is who it is, and a function that is made keeps it as it was
+  // written.
+  const auto path = trusted_ ? job_.search_path : search_path_of(job_);
   if (path != own_.search_path) add("search_path", path);
   return calls.empty() ? calls : calls + ";";
 }
@@ -112,13 +114,6 @@ std::int64_t JobSession::run(const std::string& statement) {
   }
   session_.script("DROP FUNCTION IF EXISTS " + function + "(pg_catalog.text)");
   return rows;
-}
-
-void JobSession::run_together(const std::vector<jobs::Job>& work) {
-  std::string text;
-  // The line break ends a comment that a statement may end with.
-  for (const auto& job : work) text += job.statements.front() + "\n;";
-  session_.script(text);
 }
 
 std::string JobSession::undress() {

@@ -31,9 +31,6 @@ class JobSession {
   /// Runs one statement with the rights of the job's role; gives how many rows it changed. Throws
   /// Error; the position is one in `statement`.
   std::int64_t run(const std::string& statement);
-  /// Runs the statements of several instant jobs of the worker's own role, with the environment of
-  /// this one, in one round trip. Throws Error when one of them fails, whichever.
-  void run_together(const std::vector<jobs::Job>& work);
   /// Fires deferred triggers as the job's role. Gives commands, to be sent next, that take the
   /// environment off again, so that the queue's own statements run as the worker.
   std::string undress();

@@ -132,6 +132,18 @@ void Outside::take_back(pg::Session& dressed, const std::string& before,
              table.empty() ? step_.table : table);
 }
 
+// Without a name it cannot be told from an index that somebody else has made meanwhile.
+bool Outside::built_already(pg::Session& dressed, const std::string& before) const {
+  return step_.kind == plan::StepKind::build_index && !step_.index.empty() && !before.empty() &&
+         settle(dressed, before);
+}
+
+bool Outside::leaves_nothing(const std::string& action) {
+  static const std::set<std::string> kKnown = {"create index", "drop index", "reindex",
+                                               "detach partition"};
+  return kKnown.count(action) != 0;
+}
+
 bool Outside::clean_up(pg::Session& dressed, const std::string& before) const {
   if (step_.kind == plan::StepKind::build_index)
     drop_new(dressed, before, Drop::invalid, nullptr, step_.table);

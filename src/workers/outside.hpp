@@ -32,6 +32,12 @@ class Outside {
   /// be brought to its end instead, so the job is done.
   bool clean_up(pg::Session& dressed, const std::string& before) const;
 
+  /// An earlier claim built the index, which has a name, and had no time to say so.
+  bool built_already(pg::Session& dressed, const std::string& before) const;
+
+  /// Nothing half made stays of such a statement when it is stopped.
+  static bool leaves_nothing(const std::string& action);
+
   /// Removes also what was brought to its end: the index that `before` does not know.
   /// `table`: its name now; empty: the name of the statement.
   void take_back(pg::Session& dressed, const std::string& before, const std::string& table) const;

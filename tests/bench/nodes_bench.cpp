@@ -7,10 +7,9 @@
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <iostream>
-#include <set>
 #include <thread>
 
-#include "base/log.hpp"
+#include "bench/wanted.hpp"
 #include "client/client.hpp"
 #include "client/node.hpp"
 #include "pg/migrator.hpp"
@@ -177,13 +176,10 @@ class Bench {
 }  // namespace lockkeeper::bench
 
 int main(int argc, char** argv) {
-  lockkeeper::log::configure(lockkeeper::log::Level::off, lockkeeper::log::Format::text);
-  std::set<std::string> wanted(argv + 1, argv + argc);
-  const bool full = wanted.erase("--full") > 0;
-  const auto runs = [&](const char* name) { return wanted.empty() || wanted.count(name) != 0; };
+  const lockkeeper::bench::Wanted wants(argc, argv, {"acknowledge", "idle", "without"});
   lockkeeper::bench::Bench bench;
-  if (runs("acknowledge")) bench.acknowledge(full);
-  if (runs("idle")) bench.idle();
-  if (runs("without")) bench.without(full);
+  if (wants("acknowledge")) bench.acknowledge(wants.full());
+  if (wants("idle")) bench.idle();
+  if (wants("without")) bench.without(wants.full());
   return 0;
 }

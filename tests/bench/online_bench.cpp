@@ -8,10 +8,9 @@
 #include <chrono>
 #include <functional>
 #include <iostream>
-#include <set>
 #include <thread>
 
-#include "base/log.hpp"
+#include "bench/wanted.hpp"
 #include "client/client.hpp"
 #include "pg/migrator.hpp"
 #include "service/embedded_server.hpp"
@@ -219,11 +218,8 @@ class Bench {
 }  // namespace lockkeeper::bench
 
 int main(int argc, char** argv) {
-  lockkeeper::log::configure(lockkeeper::log::Level::off, lockkeeper::log::Format::text);
-  std::set<std::string> wanted(argv + 1, argv + argc);
-  const bool full = wanted.erase("--full") > 0;
-  const auto wants = [&](const char* name) { return wanted.empty() || wanted.count(name) != 0; };
-  lockkeeper::bench::Bench bench(full ? 5000000 : 1000000);
+  const lockkeeper::bench::Wanted wants(argc, argv, {"index", "constraints", "type", "lock"});
+  lockkeeper::bench::Bench bench(wants.full() ? 5000000 : 1000000);
   if (wants("index")) bench.index();
   if (wants("constraints")) bench.constraints();
   if (wants("type")) bench.type();

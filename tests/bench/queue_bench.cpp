@@ -8,10 +8,9 @@
 #include <csignal>
 #include <fstream>
 #include <iostream>
-#include <set>
 #include <thread>
 
-#include "base/log.hpp"
+#include "bench/wanted.hpp"
 #include "client/client.hpp"
 #include "jobs/queue.hpp"
 #include "pg/migrator.hpp"
@@ -412,15 +411,13 @@ class Bench {
 }  // namespace lockkeeper::bench
 
 int main(int argc, char** argv) {
-  lockkeeper::log::configure(lockkeeper::log::Level::off, lockkeeper::log::Format::text);
-  std::set<std::string> wanted(argv + 1, argv + argc);
-  const bool full = wanted.erase("--full") > 0;
-  const auto wants = [&](const char* name) { return wanted.empty() || wanted.count(name) != 0; };
-  lockkeeper::bench::Bench bench(full ? 8000 : 2000);
+  const lockkeeper::bench::Wanted wants(
+      argc, argv, {"throughput", "latency", "takeover", "backlog", "pages", "file"});
+  lockkeeper::bench::Bench bench(wants.full() ? 8000 : 2000);
   if (wants("throughput")) bench.throughput();
   if (wants("latency")) bench.latency();
-  if (wants("takeover")) bench.takeover(full ? 50 : 5);
-  if (wants("backlog")) bench.backlog(full ? 1000000 : 10000);
-  if (wants("pages")) bench.pages(full ? 1000000 : 10000);
-  if (wants("file")) bench.file(full ? 100000 : 5000);
+  if (wants("takeover")) bench.takeover(wants.full() ? 50 : 5);
+  if (wants("backlog")) bench.backlog(wants.full() ? 1000000 : 10000);
+  if (wants("pages")) bench.pages(wants.full() ? 1000000 : 10000);
+  if (wants("file")) bench.file(wants.full() ? 100000 : 5000);
 }

@@ -1,4 +1,5 @@
 // The commands as a user types them: what they print, and their exit codes.
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -59,6 +60,52 @@ TEST_F(Cli, apply_takes_files_directories_and_standard_input) {
       "4");
   EXPECT_EQ(lk({"apply", "-w", "-"}, "-- nothing\n").out, "nothing to do\n");
   EXPECT_EQ(lk({"apply", "/nowhere/x.sql"}).code, 2);
+}
+
+TEST_F(Cli, apply_knows_the_directories_of_other_tools_and_takes_nothing_back) {
+  start_workers();
+  TemporaryDirectory folder;
+  const auto write = [&](const std::string& name, const std::string& text) {
+    const auto path = std::filesystem::path(folder.path()) / name;
+    std::filesystem::create_directories(path.parent_path());
+    std::ofstream(path) << text;
+  };
+  write("prisma/20240101_init/migration.sql", "CREATE TABLE prisma (a int);");
+  write("prisma/20240102_more/migration.sql", "ALTER TABLE prisma ADD b int;");
+  write("prisma/migration_lock.toml", "provider = \"postgresql\"");
+  write("diesel/2024-01-01-000000_init/up.sql", "CREATE TABLE diesel (a int);");
+  write("diesel/2024-01-01-000000_init/down.sql", "DROP TABLE diesel;");
+  write("go/1_init.up.sql", "CREATE TABLE go (a int);");
+  write("go/1_init.down.sql", "DROP TABLE go;");
+  for (const char* tool : {"prisma", "diesel", "go"}) {
+    const auto ran = lk({"apply", "--wait", folder.path() + "/" + tool});
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    EXPECT_EQ(ran.err.find("1 down.sql") != std::string::npos, tool != std::string("prisma"))
+        << ran.err;
+    EXPECT_EQ(value("SELECT to_regclass('" + std::string(tool) + "')"), tool);
+  }
+  write("empty/readme.txt", "");
+  EXPECT_NE(lk({"apply", folder.path() + "/empty"}).err.find("*/migration.sql"), std::string::npos);
+}
+
+// Promise 10: what the whole queue waits for is told, too.
+TEST_F(Cli, a_paused_queue_is_told_as_what_a_job_waits_for) {
+  EXPECT_EQ(lk({"set", "queue", "paused"}).code, 0);
+  EXPECT_EQ(lk({"submit", "CREATE TABLE t ()"}).code, 0);
+  EXPECT_NE(lk({"jobs"}).out.find("\"set queue running\""), std::string::npos);
+  EXPECT_EQ(lk({"set", "queue", "running"}).code, 0);
+  EXPECT_EQ(lk({"jobs"}).out.find("set queue"), std::string::npos);
+}
+
+TEST_F(Cli, options_from_psql_are_looked_at) {
+  as_owner("SELECT lockkeeper.submit('CREATE TABLE t ()', '{\"priority\": \"high\"}')");
+  EXPECT_EQ(value("SELECT priority FROM lockkeeper.ddl_job"), "1");
+  for (const char* options : {"{\"nonsense\": 1}", "{\"priority\": \"highest\"}"}) try {
+      as_owner(std::string("SELECT lockkeeper.submit('CREATE TABLE t ()', '") + options + "')");
+      ADD_FAILURE() << options;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.sqlstate(), "22023");
+    }
 }
 
 TEST_F(Cli, single_transaction_is_all_or_nothing) {

@@ -36,8 +36,9 @@ class Cache {
     const std::lock_guard lock(mutex_);
     return columns_;
   }
-  bool will_have_said(const std::string& wanted) {
-    return eventually([&] { return said() == wanted; });
+  ::testing::AssertionResult will_have_said(const std::string& wanted) {
+    if (eventually([&] { return said() == wanted; })) return ::testing::AssertionSuccess();
+    return ::testing::AssertionFailure() << "it said: " << said();
   }
   client::NodeOptions options;
   std::atomic<bool> fails = false;
@@ -71,13 +72,13 @@ class Node : public DatabaseTest {
     await("SELECT state FROM lockkeeper.ddl_job WHERE id = " + job.str(), state);
   }
   // A change that no notification tells of.
-  void change_silently() {
-    execute(
-        "UPDATE lockkeeper.ddl_schema_version SET version = version + 1; INSERT INTO "
-        "lockkeeper.ddl_schema_diff (version, job_id, action, state_from, state_to, objects, "
-        "affected) SELECT version, 1, 'by hand', 'none', 'public', '{relation:public.t}', "
-        "'[{\"old\": \"relation:public.t\"}]' FROM lockkeeper.ddl_schema_version");
-  }
+  void change_silently() { execute(kChange); }
+
+  static constexpr const char* kChange =
+      "WITH next AS (UPDATE lockkeeper.ddl_schema_version SET version = version + 1 RETURNING "
+      "version) INSERT INTO lockkeeper.ddl_schema_diff (version, job_id, action, state_from, "
+      "state_to, objects, affected) SELECT version, 1, 'by hand', 'none', 'public', "
+      "'{relation:public.t}', '[{\"old\": \"relation:public.t\"}]' FROM next";
 };
 
 TEST_F(Node, keeps_a_cache_right_while_tables_change) {
@@ -135,9 +136,11 @@ TEST_F(Node, promise_11_comes_back_within_its_grace_and_hears_what_it_missed) {
   const client::Node node(dsn(), cache.options);
   ASSERT_TRUE(cache.will_have_said("load"));
   const auto id = value("SELECT id FROM lockkeeper.ddl_node");
-  execute("UPDATE lockkeeper.ddl_schema_version SET version = 0");  // Nothing yet.
-  change_silently();
-  execute("SELECT pg_terminate_backend(pid) FROM lockkeeper.ddl_node");
+  // The change is there only once the connection is gone, and the node is back only after that.
+  execute(
+      "BEGIN; LOCK TABLE lockkeeper.ddl_node IN ACCESS EXCLUSIVE MODE; SELECT "
+      "pg_terminate_backend(pid, 20000) FROM lockkeeper.ddl_node; " +
+      std::string(kChange) + "; COMMIT");
   ASSERT_TRUE(cache.will_have_said("load, lost, change 1"));
   EXPECT_TRUE(node.trusted());
   EXPECT_EQ(value("SELECT id FROM lockkeeper.ddl_node"), id);

@@ -1,9 +1,8 @@
 // Promises 1, 2, 6, 11: death of anything at any moment delays a job, never loses or repeats it.
-#include <sys/wait.h>
-
 #include <csignal>
 
 #include "base/testpoint.hpp"
+#include "support/stopped.hpp"
 #include "support/tcp_gate.hpp"
 #include "support/testbed.hpp"
 
@@ -19,13 +18,6 @@ class Crash : public DatabaseTest {
   void TearDown() override {
     testpoint::set_hook({});
     DatabaseTest::TearDown();
-  }
-  // Until the process stands still: only then has it reached its testpoint.
-  static void await_stop(const ChildProcess& process) {
-    siginfo_t info = {};
-    ASSERT_EQ(waitid(P_PID, static_cast<id_t>(process.pid()), &info, WSTOPPED | WEXITED | WNOWAIT),
-              0);
-    ASSERT_EQ(info.si_code, CLD_STOPPED);
   }
   JobId held_job() {
     return apply("BEGIN; ALTER TABLE t ADD b int; " + until_released() + "; COMMIT").front();
@@ -97,6 +89,77 @@ TEST_F(Crash, promise_6_an_invalid_index_of_a_killed_build_is_replaced) {
             "1 true");
 }
 
+// The statement waits for the transaction of `old`, with something half made in the catalog.
+class CrashHalfMade : public Crash {
+ protected:
+  void SetUp() override {
+    Crash::SetUp();
+    as_owner("CREATE INDEX i ON t (a)");
+    as_owner(
+        "CREATE TABLE parent (a int) PARTITION BY LIST (a); CREATE TABLE part PARTITION OF parent "
+        "FOR VALUES IN (1)");
+    old_ = std::make_unique<pg::Session>(dsn(), "old");
+    old_->script("BEGIN; INSERT INTO t VALUES (1); SELECT FROM parent");
+    worker_ = std::make_unique<WorkerProcess>(dsn());
+  }
+  JobId half_reindexed() {
+    const auto job = submit("REINDEX INDEX CONCURRENTLY i");
+    await("SELECT count(*) FROM pg_class WHERE relname = 'i_ccnew'", "1");
+    return job;
+  }
+  JobId half_detached() {
+    const auto job = submit("ALTER TABLE parent DETACH PARTITION part CONCURRENTLY");
+    await("SELECT count(*) FROM pg_inherits WHERE inhdetachpending", "1");
+    return job;
+  }
+  void replace_worker() {
+    worker_->process().signal(SIGKILL);
+    worker_->process().wait(std::chrono::seconds(30));
+    worker_ = std::make_unique<WorkerProcess>(dsn());
+    old_->script("COMMIT");
+  }
+  void expect_one_index() {
+    EXPECT_EQ(value("SELECT string_agg(indexrelid::regclass || ' ' || indisvalid, ', ') FROM "
+                    "pg_index WHERE indrelid = 't'::regclass"),
+              "i true");
+  }
+
+  std::unique_ptr<pg::Session> old_;
+  std::unique_ptr<WorkerProcess> worker_;
+};
+
+TEST_F(CrashHalfMade, promise_6_a_killed_reindex_is_done_again_and_leaves_nothing) {
+  const auto job = half_reindexed();
+  replace_worker();
+  expect_done_once(job);
+  expect_one_index();
+}
+
+TEST_F(CrashHalfMade, promise_7_a_cancelled_reindex_leaves_nothing) {
+  const auto job = half_reindexed();
+  as_owner("SELECT lockkeeper.cancel(" + job.str() + ")");
+  // What is dropped waits for older transactions, too.
+  await("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'DROP INDEX CONCURRENTLY%'", "1");
+  old_->script("COMMIT");
+  EXPECT_EQ(end_of(job), "cancelled");
+  expect_one_index();
+}
+
+TEST_F(CrashHalfMade, promise_6_a_killed_detach_is_brought_to_its_end) {
+  const auto job = half_detached();
+  replace_worker();
+  expect_done_once(job);
+  EXPECT_EQ(value("SELECT count(*) FROM pg_inherits WHERE inhparent = 'parent'::regclass"), "0");
+}
+
+TEST_F(CrashHalfMade, promise_7_a_cancelled_detach_is_brought_to_its_end) {
+  const auto job = half_detached();
+  as_owner("SELECT lockkeeper.cancel(" + job.str() + ")");
+  old_->script("COMMIT");
+  EXPECT_EQ(end_of(job), "synced");
+  EXPECT_EQ(value("SELECT count(*) FROM pg_inherits WHERE inhparent = 'parent'::regclass"), "0");
+}
+
 TEST_F(Crash, promise_6_code_outside_a_transaction_is_never_run_twice) {
   as_owner(
       "CREATE PROCEDURE p() LANGUAGE plpgsql AS 'BEGIN INSERT INTO t VALUES (1); COMMIT; END'");
@@ -128,7 +191,7 @@ TEST_F(Crash, a_job_whose_worker_dies_three_times_is_set_aside) {
 TEST_F(Crash, promise_2_a_worker_that_was_stopped_finds_its_claim_gone) {
   WorkerProcess slow(dsn(), "before_commit=stop");
   const auto job = submit("ALTER TABLE t ADD b int");
-  await_stop(slow.process());
+  ASSERT_TRUE(stands_still(slow));
   // Its backends die, as they would behind a cut cable; its process sleeps through it.
   execute(
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
@@ -148,7 +211,7 @@ TEST_F(Crash,
     as_owner("ALTER TABLE t DROP COLUMN IF EXISTS b");
     WorkerProcess slow(dsn(), std::string(point) + "=stop", {"--lease", "1"});
     const auto job = submit("ALTER TABLE t ADD b int");
-    await_stop(slow.process());
+    ASSERT_TRUE(stands_still(slow));
     // Its connections stay open and its locks are held: only the lease tells.
     WorkerProcess next(dsn(), {}, {"--lease", "1"});
     expect_done_once(job);
@@ -168,7 +231,7 @@ TEST_F(Crash, promise_6_a_silent_worker_outside_a_transaction_is_stopped_before_
   const auto job = submit("CREATE INDEX CONCURRENTLY i ON t (a)");
   await("SELECT count(*) FROM pg_index WHERE indrelid = 't'::regclass AND NOT indisvalid", "1");
   slow.process().signal(SIGSTOP);
-  await_stop(slow.process());
+  ASSERT_TRUE(stands_still(slow));
   WorkerProcess next(dsn(), {}, {"--lease", "1"});
   await("SELECT max(epoch) FROM lockkeeper.ddl_job WHERE claimed_by IS NOT NULL AND epoch > 1",
         "3");

@@ -51,6 +51,9 @@ struct TcpGate::Line : std::enable_shared_from_this<Line> {
 
   void close() {
     boost::system::error_code ignored;
+    // Processes that were started meanwhile have copies of the descriptors.
+    client.shutdown(tcp::socket::shutdown_both, ignored);
+    server.shutdown(Local::socket::shutdown_both, ignored);
     client.close(ignored);
     server.close(ignored);
   }

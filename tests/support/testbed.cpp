@@ -193,10 +193,11 @@ service::Service& DatabaseTest::start_workers(
 }
 
 WorkerProcess::WorkerProcess(const pg::Dsn& dsn, const std::string& testpoint,
-                             const std::vector<std::string>& more)
+                             const std::vector<std::string>& more, const std::string& binary)
     : log_file_(temporary_file()) {
-  std::vector<std::string> words = {LOCKKEEPER_BINARY, "work", "--no-metrics", "--dsn",
-                                    dsn.conninfo()};
+  // Not beyond the test, even if that is killed.
+  std::vector<std::string> words = {"setpriv", "--pdeathsig=KILL", "--",    binary,
+                                    "work",    "--no-metrics",     "--dsn", dsn.conninfo()};
   if (std::find(more.begin(), more.end(), "--workers") == more.end())
     words.insert(words.end(), {"--workers", "2"});
   words.insert(words.end(), more.begin(), more.end());

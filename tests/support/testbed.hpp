@@ -79,7 +79,8 @@ class DatabaseTest : public ::testing::Test {
 class WorkerProcess {
  public:
   WorkerProcess(const pg::Dsn& dsn, const std::string& testpoint = {},
-                const std::vector<std::string>& more = {});
+                const std::vector<std::string>& more = {},
+                const std::string& binary = LOCKKEEPER_BINARY);
   ChildProcess& process() { return *process_; }
   [[nodiscard]] std::string log() const;
   ~WorkerProcess();

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/testpoint.hpp"
+#include "support/buffers.hpp"
 
 namespace lockkeeper::test {
 namespace {
@@ -102,7 +103,7 @@ TEST_F(Versions, what_is_done_cannot_be_cancelled_or_paused) {
 TEST_F(Versions, a_node_that_registers_sees_what_has_ended_before_it) {
   // The end of a job stands between its version and its commit while the node registers.
   pg::Session ending(dsn(), "ending");
-  ending.script("BEGIN; UPDATE lockkeeper.ddl_schema_version SET version = version + 1");
+  ending.script("BEGIN; SELECT lockkeeper.next_version(1)");
   std::int64_t version = -1;
   std::jthread registering([&] { version = ManualNode(dsn()).version; });
   await(
@@ -373,6 +374,42 @@ TEST_F(Versions, a_pinned_transaction_holds_the_next_step_back) {
   await_wait("pid");
   pinned.script("COMMIT");
   EXPECT_EQ(end_of(job), "synced");
+}
+
+TEST_F(Versions,
+       promise_4_each_waits_for_the_one_before_it_also_when_that_is_drawn_in_the_old_way) {
+  // As transactions do that began before migration 0016, and after it.
+  const char* ways[] = {"UPDATE lockkeeper.ddl_schema_version SET version = version + 1",
+                        "SELECT lockkeeper.next_version(1)"};
+  int last = 0;
+  for (const char* first : ways)
+    for (const char* second : ways) {
+      pg::Session one(dsn(), "one");
+      one.script(std::string("BEGIN; ") + first);
+      std::jthread other([&] { pg::Session(dsn(), "other", 30000).script(second); });
+      await(
+          "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND "
+          "application_name = 'other'",
+          "1");
+      one.script("COMMIT");
+      other.join();
+      last += 2;
+      EXPECT_EQ(value("SELECT lockkeeper.schema_version()"), std::to_string(last));
+    }
+}
+
+TEST_F(Versions, what_the_next_one_reads_does_not_grow_under_a_held_snapshot) {
+  pg::Session session(dsn(), "test");
+  const auto read = [&] { return pages_read(session, "SELECT lockkeeper.next_version(1)"); };
+  read();
+  const int before = read();
+  pg::Session old(dsn(), "old");
+  old.script("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class");
+  session.script(
+      "DO $$ BEGIN FOR i IN 1..10000 LOOP PERFORM lockkeeper.next_version(1); COMMIT; END LOOP; "
+      "END $$");
+  EXPECT_LE(read(), before + 10);
+  EXPECT_EQ(value("SELECT lockkeeper.schema_version()"), "10003");
 }
 
 // With the lock off, the old rule remains: two leases.

@@ -8,6 +8,46 @@ namespace {
 
 class Executor : public DatabaseTest {};
 
+// The job is in its own way: it would be so for ever.
+TEST_F(Executor, what_the_job_itself_uses_is_not_waited_for) {
+  start_workers();
+  for (const char* sql : {"CREATE TABLE p (id int PRIMARY KEY); INSERT INTO p VALUES (1); CREATE "
+                          "TABLE c (p int REFERENCES p "
+                          "DEFERRABLE INITIALLY DEFERRED); BEGIN; INSERT INTO c VALUES (1); ALTER "
+                          "TABLE c ADD z int; COMMIT",
+                          "DO $$ DECLARE r record; BEGIN FOR r IN SELECT FROM p LOOP ALTER TABLE p "
+                          "ADD x int; END LOOP; END $$"}) {
+    const auto job = apply(sql).back();
+    EXPECT_EQ(end_of(job), "cancelled");
+    EXPECT_EQ(error_of(job), "55006");
+  }
+}
+
+// Promise 8: what a job leaves in its session meets no later one.
+TEST_F(Executor, promise_8_temporary_objects_of_a_job_hide_nothing_from_the_next) {
+  as_owner("CREATE TABLE orders (id int); CREATE TABLE dates (a int)");
+  start_workers(1, [](auto& settings) { settings.reorg_workers = 1; });
+  for (const char* sql :
+       {"CREATE TEMP TABLE orders (id int)", "ALTER TABLE orders ADD COLUMN note text",
+        "CREATE DOMAIN pg_temp.date AS text", "ALTER TABLE dates ADD COLUMN d date"})
+    EXPECT_EQ(end_of(submit(sql)), "synced") << sql;
+  EXPECT_EQ(
+      value("SELECT string_agg(atttypid::regtype::text, ' ' ORDER BY attname) FROM pg_attribute "
+            "WHERE attrelid IN "
+            "('public.orders'::regclass, 'public.dates'::regclass) AND attname IN ('note', 'd')"),
+      "date text");
+}
+
+TEST_F(Executor, a_function_keeps_the_search_path_as_it_was_written) {
+  start_workers();
+  EXPECT_EQ(end_of(submit("CREATE FUNCTION kept() RETURNS int LANGUAGE sql SET search_path FROM "
+                          "CURRENT AS 'SELECT 1'")),
+            "synced");
+  EXPECT_EQ(
+      value("SELECT proconfig::text FROM pg_proc WHERE proname = 'kept'"),
+      value("SELECT format('{%s}', to_json('search_path=' || current_setting('search_path')))"));
+}
+
 TEST_F(Executor, an_error_is_kept_with_all_that_the_server_said) {
   as_owner("CREATE TABLE t (a int); INSERT INTO t VALUES (1), (1)");
   start_workers();
@@ -185,6 +225,22 @@ TEST_F(Executor, promise_7_a_failed_concurrent_index_leaves_no_invalid_one) {
   EXPECT_EQ(value("SELECT count(*) FROM pg_index WHERE indrelid = 't'::regclass"), "0");
 }
 
+TEST_F(Executor, promise_7_somebody_elses_index_is_not_taken_for_the_one_that_failed) {
+  as_owner("CREATE TABLE t (a int, b int); INSERT INTO t VALUES (1, 1), (1, 1)");
+  start_workers();
+  // Made by somebody else, and committed between the look at what is there and the failure.
+  pg::Session other(dsn(), "test");
+  other.script("BEGIN; CREATE UNIQUE INDEX other ON t (a) WHERE b < 0");
+  const auto job = submit("CREATE UNIQUE INDEX CONCURRENTLY ON t (a) WHERE b > 0");
+  await("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 't'::regclass", "1");
+  other.script("COMMIT");
+  EXPECT_EQ(end_of(job), "cancelled");
+  EXPECT_EQ(error_of(job), "23505");
+  EXPECT_EQ(value("SELECT string_agg(indexrelid::regclass::text, ',') FROM pg_index WHERE indrelid "
+                  "= 't'::regclass"),
+            "other");
+}
+
 TEST_F(Executor, promise_7_a_running_statement_is_stopped_by_a_cancel) {
   as_owner("CREATE TABLE t (a int)");
   hold();
@@ -198,6 +254,22 @@ TEST_F(Executor, promise_7_a_running_statement_is_stopped_by_a_cancel) {
   EXPECT_EQ(
       value("SELECT count(*) FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0"),
       "1");
+}
+
+TEST_F(Executor, promise_7_what_a_cancelled_procedure_has_committed_is_not_called_taken_back) {
+  as_owner(
+      "CREATE TABLE t (a int); CREATE PROCEDURE p() LANGUAGE plpgsql AS $$BEGIN INSERT INTO t "
+      "VALUES (1); COMMIT; PERFORM set_config('lock_timeout', '0', true), "
+      "pg_advisory_xact_lock_shared(7700, 1); END$$");
+  hold();
+  start_workers();
+  const auto job = submit("CALL p()");
+  await_held();
+  EXPECT_EQ(value("SELECT lockkeeper.cancel(" + job.str() + ")"), "cancelling");
+  EXPECT_EQ(end_of(job), "cancelled");
+  EXPECT_EQ(value("SELECT count(*) FROM t"), "1");
+  EXPECT_NE(error_of(job, "message").find("what it had done stays"), std::string::npos)
+      << error_of(job, "message");
 }
 
 TEST_F(Executor, promise_7_a_concurrent_index_that_waits_is_cancelled_without_a_trace) {
