@@ -32,11 +32,13 @@ int Submitter::waiting() const {
 }
 
 jobs::Submitted Submitter::submit(const std::string& sql, const jobs::SubmitOptions& options) {
-  Waiting own{parse::parse_one(sql), options, {}, {}};
+  const auto own = std::make_shared<Waiting>();
+  own->unit = parse::parse_one(sql);
+  own->options = options;
   std::unique_lock lock(mutex_);
-  waiting_.push_back(&own);
-  changed_.wait(lock, [&] { return own.done() || !busy_; });
-  if (!own.done()) {
+  waiting_.push_back(own);
+  changed_.wait(lock, [&] { return own->done() || !busy_; });
+  if (!own->done()) {
     // Nobody sends: this thread does, for all that wait.
     busy_ = true;
     auto all = std::exchange(waiting_, {});
@@ -48,14 +50,14 @@ jobs::Submitted Submitter::submit(const std::string& sql, const jobs::SubmitOpti
       failed = std::current_exception();
     }
     lock.lock();
-    for (auto* one : all)
+    for (const auto& one : all)
       if (!one->done()) one->error = failed;
     busy_ = false;
     changed_.notify_all();
   }
   lock.unlock();
-  if (own.error) std::rethrow_exception(own.error);
-  return *own.submitted;
+  if (own->error) std::rethrow_exception(own->error);
+  return *own->submitted;
 }
 
 void Submitter::connect() {
@@ -69,10 +71,10 @@ void Submitter::connect() {
 
 // What has a key, or refuses others, may have to wait: it goes alone, and last. The rest goes
 // together by its other options.
-void Submitter::send(const std::vector<Waiting*>& all) {
-  std::map<std::pair<int, std::string>, std::vector<Waiting*>> groups;
-  std::vector<Waiting*> alone;
-  for (auto* one : all) {
+void Submitter::send(const Companions& all) {
+  std::map<std::pair<int, std::string>, Companions> groups;
+  Companions alone;
+  for (const auto& one : all) {
     const auto& options = one->options;
     if (options.key || options.refuse_new)
       alone.push_back(one);
@@ -85,13 +87,13 @@ void Submitter::send(const std::vector<Waiting*>& all) {
       const auto size = std::min(jobs::kChunk, group.size() - from);
       send_group({begin, begin + static_cast<std::ptrdiff_t>(size)});
     }
-  for (auto* one : alone) send_group({one});
+  for (const auto& one : alone) send_group({one});
 }
 
-std::vector<jobs::Submitted> Submitter::submit_group(const std::vector<Waiting*>& group) {
+std::vector<jobs::Submitted> Submitter::submit_group(const Companions& group) {
   connect();
   std::vector<parse::Unit> units;
-  for (const auto* one : group) units.push_back(one->unit);
+  for (const auto& one : group) units.push_back(one->unit);
   const auto& options = group.front()->options;
   try {
     return group.size() == 1 ? jobs::submit(*session_, units, environment_, options)
@@ -105,7 +107,7 @@ std::vector<jobs::Submitted> Submitter::submit_group(const std::vector<Waiting*>
 }
 
 // Each of the group learns what became of it, under mutex_.
-void Submitter::send_group(const std::vector<Waiting*>& group) {
+void Submitter::send_group(const Companions& group) {
   std::vector<jobs::Submitted> submitted;
   std::exception_ptr error;
   bool refused = false;
@@ -119,7 +121,7 @@ void Submitter::send_group(const std::vector<Waiting*>& group) {
     error = std::current_exception();
   }
   if (refused && group.size() > 1) {
-    for (auto* one : group) send_group({one});
+    for (const auto& one : group) send_group({one});
     return;
   }
   const std::lock_guard lock(mutex_);

@@ -32,9 +32,11 @@ class Submitter {
 
  private:
   struct Waiting;
-  void send(const std::vector<Waiting*>& all);
-  void send_group(const std::vector<Waiting*>& group);
-  std::vector<jobs::Submitted> submit_group(const std::vector<Waiting*>& group);
+  // Shared: who is told of its outcome may be gone before the thread that sent is done with it.
+  using Companions = std::vector<std::shared_ptr<Waiting>>;
+  void send(const Companions& all);
+  void send_group(const Companions& group);
+  std::vector<jobs::Submitted> submit_group(const Companions& group);
   void connect();
 
   pg::Dsn dsn_;
@@ -45,7 +47,7 @@ class Submitter {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   // State below is protected by mutex_.
-  std::vector<Waiting*> waiting_;
+  Companions waiting_;
   bool busy_ = false;
   long transactions_ = 0;
 };
