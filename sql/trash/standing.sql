@@ -1,4 +1,4 @@
--- A row per relation of $1 (jsonb: oids), in their order: why it cannot be kept (NULL: it can). Locks nothing. Caller: trash.
+-- A row per relation of $1 (jsonb: oids), in their order: why it cannot be kept (NULL: it can). $2 (bool): by this role. Locks nothing. Caller: trash.
 SELECT CASE WHEN lockkeeper.setting('trash_hours') = '0' THEN 'trash_hours is 0'
             WHEN c.relkind <> 'r' OR c.relispartition
                  OR EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
@@ -8,6 +8,7 @@ SELECT CASE WHEN lockkeeper.setting('trash_hours') = '0' THEN 'trash_hours is 0'
                           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND t.typtype IN ('c', 'd')
                             AND t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace)
                 THEN 'a column has a domain or a composite type, whose changes it would hold up'
+            WHEN NOT $2::boolean THEN NULL
             WHEN NOT pg_catalog.pg_has_role(c.relowner, 'usage') THEN 'the worker has not the rights of its owner'
             WHEN NOT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create')
                 THEN 'the worker may not create schemas in this database' END AS reason

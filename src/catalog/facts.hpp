@@ -129,8 +129,10 @@ struct Wanted {
 };
 
 struct Facts {
-  bool nodes = false;      ///< some process of the application caches the schema (versions)
-  int server_version = 0;  ///< 150018
+  bool nodes = false;  ///< some process of the application caches the schema (versions)
+  /// Why dropped tables go for good; empty: the trash keeps them; none: nobody asked.
+  std::optional<std::string> not_kept;
+  int server_version = 0;                          ///< 150018
   std::map<std::string, Table> tables;             ///< by name as written in the statement
   std::map<std::string, bool> volatile_function;   ///< by unqualified name
   std::map<std::string, bool> constrained_domain;  ///< by type name as written

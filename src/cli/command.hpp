@@ -59,6 +59,9 @@ jobs::Tuning tuning_of(const TuningWords& words);
 void add_alter(CLI::App& app, Context& context);
 /// Shows the jobs until they have ended; kFailed when one did not end well.
 int wait_for(client::Client& client, const std::vector<JobId>& ids, bool json);
+/// Says which jobs were submitted, or with `wait` what became of them; gives the exit code.
+int report_submitted(client::Client& client, const std::vector<jobs::Submitted>& submitted,
+                     bool wait, bool json);
 
 void add_trash(CLI::App& app, Context& context);
 void add_restore(CLI::App& app, Context& context);

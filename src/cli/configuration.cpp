@@ -34,6 +34,14 @@ void check_address(const std::string& address) {
                      "host:port, for example 127.0.0.1:9632 or [::1]:9632");
 }
 
+// What the option takes for text means something.
+void check(const std::string& name, const std::string& value) {
+  if (name == "metrics") check_address(value);
+  if (name == "log-level") log::level_from(value);
+  if (name == "log-format") log::format_from(value);
+  if (name == "dsn") const pg::Dsn parsed(value);
+}
+
 [[noreturn]] void refuse(const config::File& file, const config::Entry& entry,
                          const std::string& message, const std::string& hint = {}) {
   Report report;
@@ -67,6 +75,9 @@ void apply(CLI::Option& option, const config::File& file, const config::Entry& e
   try {
     option.add_result(entry.values);
     option.run_callback();
+    for (const auto& value : entry.values) check(entry.key, value);
+  } catch (const InputError& error) {
+    refuse(file, entry, "\"" + entry.key + "\": " + error.report().message, error.report().hint);
   } catch (const CLI::ParseError& error) {
     std::string message = error.what();
     const std::string name = "--" + entry.key + ": ";

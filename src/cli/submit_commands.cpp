@@ -84,17 +84,15 @@ int wait_for(client::Client& client, const std::vector<JobId>& ids, bool json) {
   return good ? kDone : kFailed;
 }
 
-namespace {
-
-int report(client::Client& client, const std::vector<jobs::Submitted>& submitted,
-           const SubmitWords& words, bool json) {
+int report_submitted(client::Client& client, const std::vector<jobs::Submitted>& submitted,
+                     bool wait, bool json) {
   std::vector<JobId> ids;
   Json shown = Json::array();
   for (const auto& job : submitted) {
     ids.push_back(job.id);
     shown.push_back({{"id", job.id.value}, {"existing", job.existing}});
   }
-  if (words.wait && !ids.empty()) return wait_for(client, ids, json);
+  if (wait && !ids.empty()) return wait_for(client, ids, json);
   if (json) {
     print_json(shown);
     return kDone;
@@ -112,6 +110,8 @@ int report(client::Client& client, const std::vector<jobs::Submitted>& submitted
   }
   return kDone;
 }
+
+namespace {
 
 // down.sql (Diesel), 1_init.down.sql (golang-migrate), U1__init.sql (Flyway).
 bool goes_down(const fs::path& file) {
@@ -319,7 +319,8 @@ void add_submit(CLI::App& app, Context& context) {
     context.action = [&context, words] {
       auto client = context.client();
       const std::string sql = words->sql == "-" ? read_text("-") : words->sql;
-      return report(client, {client.submit(sql, options_of(*words))}, *words, context.json);
+      return report_submitted(client, {client.submit(sql, options_of(*words))}, words->wait,
+                              context.json);
     };
   });
 }
@@ -346,7 +347,8 @@ void add_apply(CLI::App& app, Context& context) {
     context.action = [&context, words] {
       const auto sources = read_sources(words->files);
       auto client = context.client();
-      return report(client, client.apply(sources, options_of(*words)), *words, context.json);
+      return report_submitted(client, client.apply(sources, options_of(*words)), words->wait,
+                              context.json);
     };
   });
 }

@@ -42,17 +42,21 @@ int show_trash(Context& context) {
 int purge(Context& context, const std::vector<std::int64_t>& ids) {
   auto client = context.client();
   int code = kDone;
-  std::size_t known = 0;
-  for (const auto& item : client.purge(ids)) {
-    ++known;
-    if (item.problem.empty()) {
-      std::cout << item.id << "  " << item.name << ": purged" << std::endl;
-    } else {
+  const auto purged = client.purge(ids);
+  Json all = Json::array();
+  for (const auto& item : purged) {
+    all.push_back({{"id", item.id},
+                   {"name", item.name},
+                   {"problem", item.problem.empty() ? Json() : Json(item.problem)}});
+    if (!item.problem.empty()) {
       code = kFailed;
       std::cerr << item.id << "  " << item.name << ": " << item.problem << std::endl;
+    } else if (!context.json) {
+      std::cout << item.id << "  " << item.name << ": purged" << std::endl;
     }
   }
-  if (known == ids.size()) return code;
+  if (context.json) print_json(all);
+  if (purged.size() == ids.size()) return code;
   std::cerr << "error: not all of them are in the trash, or yours\nhint: lockkeeper trash"
             << std::endl;
   return kFailed;
@@ -75,6 +79,7 @@ void add_restore(CLI::App& app, Context& context) {
   const auto wait = std::make_shared<bool>(false);
   command->add_option("id", *id, "Number in the trash")->required();
   command->add_flag("-w,--wait", *wait, "Wait for the end; exit 1 when it is not a good one");
+  add_json_option(*command, context);
   command->callback([&context, id, wait] {
     context.action = [&context, id, wait] {
       auto client = context.client();
@@ -82,12 +87,7 @@ void add_restore(CLI::App& app, Context& context) {
         if (item["id"].get<std::int64_t>() == *id)
           std::cerr << lost(item, "note: it comes back without ",
                             ", dropped with what it was made of\n");
-      std::vector<JobId> jobs;
-      for (const auto& job : client.restore(*id)) {
-        jobs.push_back(job.id);
-        if (!*wait) std::cout << job.id.str() << std::endl;
-      }
-      return *wait ? wait_for(client, jobs, false) : kDone;
+      return report_submitted(client, client.restore(*id), *wait, context.json);
     };
   });
 }
@@ -97,6 +97,7 @@ void add_purge(CLI::App& app, Context& context) {
                                   "lockkeeper purge 12 13");
   const auto ids = std::make_shared<std::vector<std::int64_t>>();
   command->add_option("ids", *ids, "Numbers in the trash")->required();
+  add_json_option(*command, context);
   command->callback(
       [&context, ids] { context.action = [&context, ids] { return purge(context, *ids); }; });
 }

@@ -69,12 +69,26 @@ jobs::Submitted Client::submit(const std::string& sql, const ApplyOptions& optio
   return jobs::submit(*session_, units, environment_for(options), options.submit).front();
 }
 
+// As the worker will decide, but for what only it may or may not do.
+std::optional<std::string> Client::why_not_kept(const parse::Unit& unit) {
+  if (unit.statements.size() > 1) return "statements are run together";
+  if (unit.action != "drop table") return std::nullopt;
+  std::vector<std::string> names;
+  for (const auto& part : unit.statements.front().parts)
+    names.push_back(parse::quoted_name(part.relation));
+  std::vector<std::string> oids;
+  for (const auto& [name, oid] : catalog::resolve(*session_, names)) oids.push_back(oid);
+  if (oids.empty()) return std::nullopt;
+  return trash::why_not(*session_, oids, trash::Asker::client);
+}
+
 plan::Plan Client::plan_of(const parse::Unit& unit, const std::string& role) {
   // Nothing of what is tried here stays.
   const pg::Transaction tx(*session_);
   auto facts = catalog::read(*session_, plan::wanted_facts(unit, role),
                              [&](const std::string& text) { session_->statement(text); });
   facts.nodes = versions::any_nodes(*session_);
+  facts.not_kept = why_not_kept(unit);
   return plan::explain(unit, facts);
 }
 

@@ -105,6 +105,7 @@ class Client {
 
  private:
   std::vector<parse::Unit> units_of(const SourceText& source, const ApplyOptions& options);
+  std::optional<std::string> why_not_kept(const parse::Unit& unit);
   plan::Plan plan_of(const parse::Unit& unit, const std::string& role);
   void check_limits(const std::vector<parse::Unit>& units, const ApplyOptions& options);
   jobs::Environment environment_for(const ApplyOptions& options);

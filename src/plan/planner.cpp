@@ -1,6 +1,7 @@
 #include "plan/planner.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "base/error.hpp"
 #include "parse/rewrite.hpp"
@@ -163,6 +164,26 @@ void estimate(Plan& plan, const catalog::Facts& facts) {
                      ((lock.rewrites ? 1 / kRewritten : 0) + (lock.scans ? 1 / kScanned : 0));
 }
 
+// What nobody can have back afterwards, and what he can (promise 14).
+void tell_what_is_lost(Plan& plan, const parse::Unit& unit, const catalog::Facts& facts) {
+  std::set<std::string> told;
+  const auto tell = [&](const std::string& remark) {
+    if (told.insert(remark).second) plan.remarks.push_back(remark);
+  };
+  for (const auto& statement : unit.statements)
+    for (const auto& part : statement.parts) {
+      if (part.kind == "drop column") tell("what the column holds is gone for good at the end");
+      if (part.kind == "truncate table") tell("the rows are gone for good");
+      if (part.kind != "drop table" || !facts.not_kept) continue;
+      if (!facts.not_kept->empty())
+        tell("the table is gone for good: " + *facts.not_kept);
+      else if (part.cascade)
+        tell("the table can be restored from the trash, unless other objects are dropped with it");
+      else
+        tell("the table can be restored from the trash");
+    }
+}
+
 }  // namespace
 
 double stall(const Plan& plan) {
@@ -177,6 +198,7 @@ Plan explain(const parse::Unit& unit, const catalog::Facts& facts) {
   std::string why;
   if (auto steps = online(unit, facts, &why)) {
     estimate(*steps, facts);
+    tell_what_is_lost(*steps, unit, facts);
     return *steps;
   }
   Plan plan = steps_of(unit);
@@ -185,6 +207,7 @@ Plan explain(const parse::Unit& unit, const catalog::Facts& facts) {
       for (auto& lock : locks_of(part, facts)) plan.steps.front().locks.push_back(std::move(lock));
   estimate(plan, facts);
   if (!why.empty()) plan.remarks.push_back("runs as it is written: " + why);
+  tell_what_is_lost(plan, unit, facts);
   return plan;
 }
 

@@ -28,9 +28,9 @@ std::vector<Purged> purged_from(const pg::Rows& rows) {
 
 }  // namespace
 
-std::string why_not(pg::Session& session, const std::vector<std::string>& oids) {
-  for (const auto row :
-       session.run(sql::trash_standing, pg::Params::of(nlohmann::json(oids).dump())))
+std::string why_not(pg::Session& session, const std::vector<std::string>& oids, Asker asker) {
+  for (const auto row : session.run(sql::trash_standing, pg::Params::of(nlohmann::json(oids).dump(),
+                                                                        asker == Asker::worker)))
     if (!row.null("reason")) return row.text("reason");
   return {};
 }

@@ -13,8 +13,12 @@
 
 namespace lockkeeper::trash {
 
+/// Whose rights the session has: only a worker's say whether it may put a table into the trash.
+enum class Asker { worker, client };
+
 /// Why one of the relations cannot be kept; empty: all can. Throws Error.
-std::string why_not(pg::Session& session, const std::vector<std::string>& oids);
+std::string why_not(pg::Session& session, const std::vector<std::string>& oids,
+                    Asker asker = Asker::worker);
 
 /// The command, for the end of the transaction of job `job`, that puts tables into the trash.
 std::string put_text(std::int64_t job, const std::vector<std::string>& oids);

@@ -89,6 +89,22 @@ TEST_F(Cli, apply_knows_the_directories_of_other_tools_and_takes_nothing_back) {
 }
 
 // Promise 10: what the whole queue waits for is told, too.
+TEST_F(Cli, restore_and_purge_tell_programs_what_they_did) {
+  start_workers();
+  for (const char* sql : {"CREATE TABLE t (a int)", "DROP TABLE t"}) lk({"submit", "-w", sql});
+  const auto restored = lk({"restore", "1", "--json"});
+  EXPECT_EQ(Json::parse(restored.out), Json::parse(R"([{"id": 3, "existing": false}])"))
+      << restored.out << restored.err;
+  EXPECT_EQ(lk({"submit", "-w", "DROP TABLE t"}).code, 0);
+  const auto purged = lk({"purge", "2", "--json"});
+  EXPECT_EQ(Json::parse(purged.out),
+            Json::parse(R"([{"id": 2, "name": "public.t", "problem": null}])"))
+      << purged.out << purged.err;
+  const auto again = lk({"purge", "2", "--json"});
+  EXPECT_EQ(again.code, 1);
+  EXPECT_EQ(again.out, "[]\n");
+}
+
 TEST_F(Cli, a_paused_queue_is_told_as_what_a_job_waits_for) {
   EXPECT_EQ(lk({"set", "queue", "paused"}).code, 0);
   EXPECT_EQ(lk({"submit", "CREATE TABLE t ()"}).code, 0);

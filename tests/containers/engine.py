@@ -21,6 +21,10 @@ runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 """
+# Containers find each other by name only with it.
+NETWORK = """[network]
+network_backend = "netavark"
+"""
 
 
 class NoEngine(Exception):
@@ -48,7 +52,7 @@ class Engine:
                 continue
             if name == "podman" and shutil.which("runc"):
                 conf = self.work / "containers.conf"
-                conf.write_text(CONTAINERS_CONF)
+                conf.write_text(CONTAINERS_CONF + (NETWORK if pathlib.Path("/usr/lib/podman/aardvark-dns").exists() else ""))
                 self.environment.setdefault("CONTAINERS_CONF", str(conf))
             ran = subprocess.run([name, "info"], capture_output=True, text=True, env=self.environment)
             if ran.returncode == 0:

@@ -148,6 +148,7 @@ TEST_F(Rights, an_operator_steers_what_others_submitted_and_reads_it) {
     EXPECT_EQ(lockkeeper_as("only_read", {command}), 0) << command;
   }
   EXPECT_EQ(lockkeeper_as("only_read", {"plan", "ALTER TABLE shop.o ADD b int"}), 0);
+  EXPECT_EQ(lockkeeper_as("only_read", {"plan", "DROP TABLE shop.o"}), 0);
   EXPECT_EQ(lockkeeper_as("only_read", {"show", job.str()}), 0);
 }
 

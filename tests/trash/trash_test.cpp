@@ -370,5 +370,28 @@ TEST_F(Trash, looking_around_for_a_job_runs_none_of_its_operators) {
   EXPECT_EQ(value("SELECT is_called FROM evil.as_somebody_else"), "false");
 }
 
+// Before it is dropped, `plan` says whether it can be had back.
+TEST_F(Trash, plan_says_what_can_be_had_back) {
+  as_owner("CREATE TABLE t (a int); CREATE TABLE p (a int) PARTITION BY LIST (a)");
+  const auto remark = [this](const std::string& sql) {
+    client::Client client(dsn());
+    std::string all;
+    for (const auto& explained : client.plan({"", sql}, {}))
+      for (const auto& one : explained.plan.remarks) all += one + "\n";
+    return all;
+  };
+  EXPECT_EQ(remark("DROP TABLE t"), "the table can be restored from the trash\n");
+  EXPECT_EQ(remark("DROP TABLE IF EXISTS t, nowhere CASCADE"),
+            "the table can be restored from the trash, unless other objects are dropped with it\n");
+  EXPECT_EQ(remark("DROP TABLE t, p"),
+            "the table is gone for good: it is partitioned, a partition, or inherits\n");
+  EXPECT_EQ(remark("BEGIN; DROP TABLE t; SET LOCAL work_mem = '4MB'; COMMIT"),
+            "the table is gone for good: statements are run together\n");
+  EXPECT_EQ(remark("TRUNCATE t"), "the rows are gone for good\n");
+  EXPECT_EQ(remark("DROP TABLE nowhere"), "");
+  as_owner("SELECT lockkeeper.set('trash_hours', '0')");
+  EXPECT_EQ(remark("DROP TABLE t"), "the table is gone for good: trash_hours is 0\n");
+}
+
 }  // namespace
 }  // namespace lockkeeper::test
