@@ -33,7 +33,8 @@ def top(metric, by, more=""):
 
 
 def or_zero(expression):
-    return f"({expression}) or on() vector(0)"
+    """Zero only while somebody is there to count: without a worker nothing is known."""
+    return f"({expression}) or on() (0 * max({of('database_connected')} == 1))"
 
 
 ALL = 'instance=~"$instance"'  # what has no database: the statements and the process
@@ -49,8 +50,9 @@ OVERVIEW = [
      [(f"round(sum(increase({of('jobs_failed_total')}[1h])))", "")], (1, 10)),
     ("stat", "Worker processes", "none", "Processes whose lease holds, of the database that has the fewest. None: nothing runs.",
      [(f"min(max by (database) ({of('processes')}))", "")], None),
-    ("stat", "Databases not served", "none", "Databases that a process wants to serve and cannot reach now.",
-     [(or_zero(f"count({of('database_connected')} == 0)"), "")], (1, 1)),
+    ("stat", "Databases not served", "none", "Databases that were served within a day, and that no process reaches now.",
+     [(or_zero(f"count(max by (database) (max_over_time({of('database_connected')}[1d])) unless on (database) "
+               f"(max by (database) ({of('database_connected')}) == 1))"), "")], (1, 1)),
     ("graph", "Unfinished jobs by state", "none", "A queue that grows is either held up or has too few workers: the panel beside it says which.",
      [(f"sum by (state) ({top('jobs', 'database, state, action')})", "{{state}}")], None),
     ("graph", "What holds jobs up", "none", "dependency: an earlier job on the same object. slot: no free worker. lock, transaction, node: somebody of the "
@@ -97,9 +99,10 @@ JOB_TABLE = [
     ("graph", "Trash", "bytes", "Dropped tables that are kept: \"lockkeeper trash\" lists them.", [(top("trash_bytes", "database"), "{{database}}")], None),
     ("graph", "History", "none", "Ended jobs that are kept, as PostgreSQL estimates them: \"lockkeeper set history_days\".",
      [(top("history_jobs", "database"), "{{database}}")], None),
-    ("graph", "Memory and processor", "percentunit", "Of the worker process: processor time of one core, and memory as a part of a gibibyte.",
-     [(f"rate(process_cpu_seconds_total{{{ALL},job=\"lockkeeper\"}}[{RATE}])", "processor"),
-      (f"process_resident_memory_bytes{{{ALL},job=\"lockkeeper\"}} / 1073741824", "memory")], None),
+    ("graph", "Processor", "percentunit", "Processor time of each worker process; 100 %: one core.",
+     [(f"rate(process_cpu_seconds_total{{{ALL},job=\"lockkeeper\"}}[{RATE}])", "{{instance}}")], None),
+    ("graph", "Memory", "bytes", "Resident memory of each worker process.",
+     [(f"process_resident_memory_bytes{{{ALL},job=\"lockkeeper\"}}", "{{instance}}")], None),
 ]
 
 STEPS = [

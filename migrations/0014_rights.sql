@@ -65,9 +65,10 @@ BEGIN
 END $$;
 
 -- Drops items of the trash now, for their owner and for operators, whose statement it is, not whose right: it is done with
--- those of the owner of the queue, or, where these do not suffice, by the next worker that looks.
-CREATE OR REPLACE FUNCTION lockkeeper.purge_trash(at_once bigint[] DEFAULT '{}', most integer DEFAULT 10)
-RETURNS TABLE (id bigint, name text, problem text)
+-- those of the owner of the queue, or, where these do not suffice, by the next worker that looks (later).
+DROP FUNCTION lockkeeper.purge_trash(bigint[], integer);
+CREATE FUNCTION lockkeeper.purge_trash(at_once bigint[] DEFAULT '{}', most integer DEFAULT 10)
+RETURNS TABLE (id bigint, name text, problem text, later boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s' AS $$
 DECLARE
     acting name := lockkeeper.acting_role();
@@ -77,10 +78,42 @@ BEGIN
                  WHERE t.id = ANY (at_once) AND lockkeeper.may_steer(acting, t.role)
                  ORDER BY t.purge_at LIMIT most FOR UPDATE SKIP LOCKED LOOP
         id := item.id;
-        SELECT d.name, d.problem INTO name, problem FROM lockkeeper.drop_from_trash(item, '0 s') AS d;
+        later := EXISTS (SELECT FROM pg_namespace AS n WHERE n.nspname = 'lockkeeper_trash_' || item.id
+                                                         AND NOT pg_has_role(n.nspowner, 'usage'));
+        IF later THEN
+            UPDATE lockkeeper.ddl_trash AS t SET purge_at = clock_timestamp() WHERE t.id = item.id;
+            -- Of what was restored there is nothing to be told.
+            CONTINUE WHEN NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = item.relation
+                                         AND c.relnamespace = to_regnamespace('lockkeeper_trash_' || item.id));
+            name := format('%I.%I', item.schema_name, item.name);
+        ELSE
+            SELECT d.name, d.problem INTO name, problem FROM lockkeeper.drop_from_trash(item, '0 s') AS d;
+        END IF;
         IF name IS NOT NULL OR problem IS NOT NULL THEN RETURN NEXT; END IF;
     END LOOP;
 END $$;
+
+-- The rate of a backfill is that since it was last begun: a pause does not count.
+ALTER TABLE lockkeeper.ddl_reorg ADD COLUMN rated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    ADD COLUMN rated_rows bigint NOT NULL DEFAULT 0, ADD COLUMN rated_blocks bigint NOT NULL DEFAULT 0;
+CREATE OR REPLACE VIEW lockkeeper.progress AS
+SELECT r.job_id, 'backfill' AS what, d.rows, d.blocks AS blocks_done, r.blocks,
+       CASE WHEN r.blocks > 0 THEN round(100.0 * d.blocks / r.blocks, 1) ELSE 100 END AS percent,
+       round((d.rows - r.rated_rows) / greatest(extract(epoch FROM statement_timestamp() - r.rated_at), 0.001)) AS rows_per_second,
+       CASE WHEN d.blocks > r.rated_blocks THEN round(extract(epoch FROM statement_timestamp() - r.rated_at)
+                                                      * (r.blocks - d.blocks) / (d.blocks - r.rated_blocks), 1) END AS seconds_left,
+       r.throttled, r.started_at
+  FROM lockkeeper.ddl_reorg AS r
+  JOIN lockkeeper.ddl_step AS s ON s.job_id = r.job_id AND s.seq = r.seq AND s.state = 'running'
+ CROSS JOIN LATERAL (SELECT coalesce(sum(t.rows), 0)::bigint AS rows,
+                            coalesce(sum(t.next_block - t.first_block), 0)::bigint AS blocks
+                       FROM lockkeeper.ddl_subtask AS t WHERE t.job_id = r.job_id AND t.seq = r.seq) AS d
+UNION ALL
+SELECT j.id, p.phase, p.tuples_done, p.blocks_done, p.blocks_total,
+       round(100.0 * CASE WHEN p.blocks_total > 0 THEN p.blocks_done::numeric / p.blocks_total
+                          WHEN p.tuples_total > 0 THEN p.tuples_done::numeric / p.tuples_total END, 1),
+       NULL, NULL, NULL, NULL
+  FROM pg_stat_progress_create_index AS p JOIN lockkeeper.ddl_job AS j ON j.outside_pid = p.pid;
 
 -- As in 0010; in_order: one range, so that one worker goes through the rows as they lie.
 DROP FUNCTION lockkeeper.begin_backfill(bigint, bigint, integer, oid, boolean);
@@ -100,7 +133,13 @@ BEGIN
      WHERE job_id = the_job AND seq = the_seq;
     IF anew THEN DELETE FROM lockkeeper.ddl_reorg WHERE job_id = the_job AND seq = the_seq; END IF;
     INSERT INTO lockkeeper.ddl_reorg (job_id, seq, blocks) VALUES (the_job, the_seq, blocks) ON CONFLICT DO NOTHING;
-    IF NOT FOUND THEN RETURN; END IF;
+    IF NOT FOUND THEN
+        UPDATE lockkeeper.ddl_reorg AS r SET rated_at = clock_timestamp(), rated_rows = d.rows, rated_blocks = d.blocks
+          FROM (SELECT coalesce(sum(t.rows), 0) AS rows, coalesce(sum(t.next_block - t.first_block), 0) AS blocks
+                  FROM lockkeeper.ddl_subtask AS t WHERE t.job_id = the_job AND t.seq = the_seq) AS d
+         WHERE r.job_id = the_job AND r.seq = the_seq;
+        RETURN;
+    END IF;
     INSERT INTO lockkeeper.ddl_subtask (job_id, seq, n, next_block, first_block, end_block, done)
     SELECT the_job, the_seq, i, i * range, i * range, least((i + 1) * range, blocks), false
       FROM generate_series(0, (blocks - 1) / range) AS i WHERE blocks > 0;
@@ -257,7 +296,7 @@ BEGIN
     IF wanted = 'operate' THEN EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA lockkeeper TO %I', to_role); END IF;
     IF wanted = 'work' THEN
         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA lockkeeper TO %I', to_role);
-        EXECUTE format('GRANT USAGE ON ALL SEQUENCES IN SCHEMA lockkeeper TO %I', to_role);
+        EXECUTE format('GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA lockkeeper TO %I', to_role);
         -- The trash: each table that was dropped is kept in a schema of its own.
         EXECUTE format('GRANT CREATE ON DATABASE %I TO %I', current_database(), to_role);
     END IF;
@@ -320,7 +359,7 @@ DECLARE
     f regprocedure;
 BEGIN
     FOR f IN SELECT p.oid FROM pg_catalog.pg_proc AS p WHERE p.pronamespace = 'lockkeeper'::regnamespace
-               AND p.proname IN ('begin_backfill', 'held_by_queue', 'submit_options', 'drop_from_trash', 'purge_due', 'purge_in_the_way', 'functions_of', 'grant_right', 'renew_rights', 'make_roles') LOOP
+               AND p.proname IN ('begin_backfill', 'purge_trash', 'held_by_queue', 'submit_options', 'drop_from_trash', 'purge_due', 'purge_in_the_way', 'functions_of', 'grant_right', 'renew_rights', 'make_roles') LOOP
         EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
     END LOOP;
 END $$;

@@ -15,12 +15,18 @@ SELECT 2, 'server', 'problem', 'the server is a standby, nothing can be changed 
        'connect to the primary: add target_session_attrs=read-write and all hosts to the DSN'
  WHERE pg_catalog.pg_is_in_recovery()
 UNION ALL
-SELECT 3, 'rights', CASE WHEN o.owner OR me.super THEN 'ok' ELSE 'problem' END,
+SELECT 3, 'rights', CASE WHEN o.owner OR me.super OR w.works THEN 'ok' ELSE 'problem' END,
        CASE WHEN o.owner THEN 'the role owns the database' WHEN me.super THEN 'the role is a superuser'
-            ELSE 'the role does not own the database, so "migrate" and "work" may not do their work' END,
-       pg_catalog.format('run them as %I, or let this role be a member of it: GRANT %1$I TO %I', o.name, current_user)
+            WHEN w.works THEN 'the role has the right to work (the owner of the database migrates)'
+            ELSE 'the role may neither "migrate" nor "work"' END,
+       pg_catalog.format('run them as %I, or give a role of its own the right to work: lockkeeper migrate --roles', o.name)
   FROM me, LATERAL (SELECT pg_catalog.pg_has_role(d.datdba, 'member') AS owner, pg_catalog.pg_get_userbyid(d.datdba) AS name
-                      FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()) AS o
+                      FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()) AS o,
+       -- Whoever may claim has got the whole right (grant_right), and the trash needs schemas of its own.
+       LATERAL (SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create') AND EXISTS (
+                       SELECT FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+                        WHERE n.nspname = 'lockkeeper' AND p.proname = 'claim' AND pg_catalog.has_schema_privilege(n.oid, 'usage')
+                          AND pg_catalog.has_function_privilege(p.oid, 'execute')) AS works) AS w
 UNION ALL
 SELECT 4, 'rights', 'note', 'the role is a superuser', 'the owner of the database suffices, and can break less' FROM me WHERE me.super
 UNION ALL

@@ -31,8 +31,10 @@ std::string waits_for(const Json& job) {
   return "";
 }
 
+// In a narrow terminal without what is wanted least.
 void print_jobs(const std::vector<Json>& jobs) {
-  std::vector<std::vector<std::string>> rows;
+  std::vector<std::vector<std::string>> rows = {{"ID", "STATE", "SCHEMA STATE", "ACTION", "OBJECTS",
+                                                 "WAITS FOR", "AGE", "WORKER", "STATEMENT"}};
   for (const auto& job : jobs) {
     const auto progress = progress_words(job);
     rows.push_back({job["id"].dump(), cell(job["state"]) + (progress.empty() ? "" : " " + progress),
@@ -40,9 +42,12 @@ void print_jobs(const std::vector<Json>& jobs) {
                     waits_for(job), duration(job["age_seconds"].get<double>()), cell(job["worker"]),
                     one_line(cell(job["statement"]))});
   }
-  print_table({"ID", "STATE", "SCHEMA STATE", "ACTION", "OBJECTS", "WAITS FOR", "AGE", "WORKER",
-               "STATEMENT"},
-              rows);
+  if (const int width = terminal_width(); width > 0 && width < 120)
+    for (auto& row : rows)
+      for (const int column : {7, 2}) row.erase(row.begin() + column);
+  const auto head = rows.front();
+  rows.erase(rows.begin());
+  print_table(head, rows);
 }
 
 void print_history(const std::vector<Json>& jobs) {

@@ -47,12 +47,15 @@ int purge(Context& context, const std::vector<std::int64_t>& ids) {
   for (const auto& item : purged) {
     all.push_back({{"id", item.id},
                    {"name", item.name},
-                   {"problem", item.problem.empty() ? Json() : Json(item.problem)}});
+                   {"problem", item.problem.empty() ? Json() : Json(item.problem)},
+                   {"later", item.later}});
     if (!item.problem.empty()) {
       code = kFailed;
       std::cerr << item.id << "  " << item.name << ": " << item.problem << std::endl;
     } else if (!context.json) {
-      std::cout << item.id << "  " << item.name << ": purged" << std::endl;
+      std::cout << item.id << "  " << item.name
+                << (item.later ? ": a worker will purge it at its next look" : ": purged")
+                << std::endl;
     }
   }
   if (context.json) print_json(all);

@@ -3,6 +3,7 @@
 #include <libpq-fe.h>
 
 #include <memory>
+#include <sstream>
 
 #include "base/error.hpp"
 
@@ -16,6 +17,19 @@ std::string quoted(const std::string& value) {
     out += c;
   }
   return out + "'";
+}
+
+bool is_port(const std::string& text) {
+  return text.empty() ||
+         (text.size() <= 5 && text.find_first_not_of("0123456789") == std::string::npos &&
+          std::stol(text) >= 1 && std::stol(text) <= 65535);
+}
+
+bool are_ports(const std::string& list) {
+  std::istringstream in(list);
+  for (std::string one; std::getline(in, one, ',');)
+    if (!is_port(one)) return false;
+  return true;
 }
 
 }  // namespace
@@ -39,6 +53,17 @@ Dsn::Dsn(const std::string& text) {
       values_[option->keyword] = option->val;
       if (option->dispchar != nullptr && *option->dispchar == '*') secret_.insert(option->keyword);
     }
+  // libpq takes what follows a "/" or "@" of a password for something else, and would show it.
+  const bool url = text.rfind("postgres", 0) == 0 && text.find("://") != std::string::npos;
+  const auto torn = [&](const char* key) {
+    return url && value(key).find('@') != std::string::npos;
+  };
+  if (!are_ports(value("port")) || torn("host") || torn("dbname"))
+    throw InputError(
+        "not a connection string: host, port or database make no sense (not quoted "
+        "here, they may be parts of a password)",
+        "in a URL, write / of a password as %2F, @ as %40, : as %3A; ports are 1 to "
+        "65535");
 }
 
 Dsn Dsn::with_default(const std::string& key, const std::string& value) const {

@@ -34,7 +34,8 @@ std::vector<std::string> restore_statements(pg::Session& session, std::int64_t i
 struct Purged {
   std::int64_t id{};
   std::string name;
-  std::string problem;  ///< why it could not be dropped; empty: it was
+  std::string problem;  ///< why it could not be dropped; empty: it was, or will be
+  bool later = false;   ///< by a worker, which alone has the right
 };
 
 /// Drops `items`, as far as they are the caller's; when there are none, what has been kept for long

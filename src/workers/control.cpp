@@ -161,6 +161,8 @@ void Control::connect() {
       session->listen(channel);
     // The descriptor is Asio's own copy: closing it must not close the session's.
     socket_ = std::make_unique<asio::posix::stream_descriptor>(loop_, ::dup(session->socket()));
+    // Who may not even say that he lives is no worker.
+    say_alive(*session);
     session_ = std::move(session);
   } catch (const std::exception& error) {
     const auto delay = settings_.connect_backoff.after(++failures_, random_unit());
@@ -178,7 +180,7 @@ void Control::connect() {
   metrics_.set(metrics::database_connected, {{"database", database_}}, 1);
   log::info("serving database", {{"database", database_}, {"worker", settings_.name}});
   listen_for_more();
-  beat();
+  beat_later();
   guarded([this] { read_settings(); });
   // Whatever was notified while nobody listened is in the tables.
   look_for_work("connect");
@@ -230,16 +232,19 @@ void Control::look_for_work(const char* by) {
 
 // In the same session as the jobs' queue, so that its death is ours: a process that cannot say that
 // it lives has its claims taken when the lease is over.
-void Control::beat() {
-  guarded([this] {
-    const auto known = process_.load();
-    process_ = jobs::heartbeat(*session_, known, settings_.name, settings_.lease);
-    if (known != 0 && process_ != known)
-      log::warning("lease was over and forgotten", {{"database", database_}});
-  });
+void Control::say_alive(pg::Session& session) {
+  const auto known = process_.load();
+  process_ = jobs::heartbeat(session, known, settings_.name, settings_.lease);
+  if (known != 0 && process_ != known)
+    log::warning("lease was over and forgotten", {{"database", database_}});
+}
+
+void Control::beat_later() {
   beat_timer_.expires_after(settings_.lease / 3);
   beat_timer_.async_wait([this](const auto& failed) {
-    if (!failed && session_) beat();
+    if (failed || !session_) return;
+    guarded([this] { say_alive(*session_); });
+    if (session_) beat_later();
   });
 }
 

@@ -54,7 +54,8 @@ class Control {
   void every_poll();
   void keep_house();
   void watch_claims();
-  void beat();
+  void say_alive(pg::Session& session);
+  void beat_later();
   void retry_at(std::chrono::milliseconds delay);
   void look_for_retries();
   void stop_wanted();

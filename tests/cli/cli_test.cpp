@@ -98,7 +98,7 @@ TEST_F(Cli, restore_and_purge_tell_programs_what_they_did) {
   EXPECT_EQ(lk({"submit", "-w", "DROP TABLE t"}).code, 0);
   const auto purged = lk({"purge", "2", "--json"});
   EXPECT_EQ(Json::parse(purged.out),
-            Json::parse(R"([{"id": 2, "name": "public.t", "problem": null}])"))
+            Json::parse(R"([{"id": 2, "name": "public.t", "problem": null, "later": false}])"))
       << purged.out << purged.err;
   const auto again = lk({"purge", "2", "--json"});
   EXPECT_EQ(again.code, 1);

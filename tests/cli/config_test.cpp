@@ -85,7 +85,9 @@ TEST_F(Config, no_message_shows_a_password) {
   for (const std::string text :
        {"dsn = \"postgresql://u:topsecret@h/db\n", "password = 'topsecret'\n",
         "dsn = [['postgresql://u:topsecret@h']]\n", "dsn = 'host=h password=x topsecret'\n",
-        "dsn = 'host=h sslpassword=topsecret'\n"}) {
+        "dsn = 'host=h sslpassword=topsecret'\n", "dsn = 'postgresql://u:x/topsecret@h/d'\n",
+        "dsn = 'postgresql://u:1/topsecret@h/d'\n", "dsn = 'postgresql://u:x@topsecret@h/d'\n",
+        "dsn = 'postgresql://u:x@topsecret:1/d@h/d'\n"}) {
     const auto path = file(text);
     for (const std::string verb : {"check", "show"}) {
       const auto ran = run_command({"config", verb, "--config", path});

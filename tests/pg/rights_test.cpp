@@ -82,6 +82,7 @@ TEST_F(Rights, each_has_what_it_says_and_nothing_else) {
         {"only_operate", "42501"},
         {"only_work", ""},
         {"only_node", "42501"}}},
+      {"SELECT lockkeeper.raise_floor()", {{"only_operate", "42501"}, {"only_work", ""}}},
       {"SELECT lockkeeper.grant_right('work', 'app')",
        {{"only_read", "42501"},
         {"only_submit", "42501"},
@@ -119,14 +120,28 @@ TEST_F(Rights, a_worker_with_its_right_only_does_all_that_a_worker_does) {
     done("ALTER TABLE shop.t DROP COLUMN a");
   }
   done("DROP TABLE shop.t");
+  EXPECT_EQ(worker.log().find("permission denied"), std::string::npos) << worker.log();
+  const auto doctor = run_command({"doctor", "--dsn", dsn("only_work").conninfo()});
+  EXPECT_NE(doctor.out.find("has the right to work"), std::string::npos) << doctor.out;
   EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_trash"), "1");
   EXPECT_EQ(lockkeeper_as("only_submit", {"restore", "--wait", "1"}), 0);
   done("DROP TABLE shop.t");
   // Not by the one who asks, by the worker: the queue's owner may not.
-  lockkeeper_as("only_submit", {"purge", "2"});
+  const auto purged = run_command({"purge", "2", "--json", "--dsn", dsn("only_submit").conninfo()});
+  EXPECT_EQ(purged.code, 0) << purged.err;
+  EXPECT_NE(purged.out.find("\"later\": true"), std::string::npos) << purged.out;
   await("SELECT count(*) FROM lockkeeper.ddl_trash", "0");
   EXPECT_EQ(value("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'lockkeeper\\_trash%'"),
             "0");
+}
+
+// It would be counted as a worker that is there, while its jobs wait for ever.
+TEST_F(Rights, who_may_not_work_serves_nothing_and_says_why) {
+  const WorkerProcess worker(dsn("only_submit"));
+  EXPECT_TRUE(
+      eventually([&] { return worker.log().find("cannot serve database") != std::string::npos; }));
+  EXPECT_NE(worker.log().find("permission denied"), std::string::npos) << worker.log();
+  EXPECT_EQ(worker.log().find("serving database"), std::string::npos) << worker.log();
 }
 
 TEST_F(Rights, an_operator_steers_what_others_submitted_and_reads_it) {

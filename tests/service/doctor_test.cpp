@@ -54,11 +54,12 @@ TEST_F(Doctor, says_what_the_role_may_not) {
   execute("DROP ROLE IF EXISTS " + guest);
   execute("CREATE ROLE " + guest + " LOGIN");
   examine(guest);
-  EXPECT_EQ(level_of("does not own the database"), "problem");
+  const std::string neither = "may neither \"migrate\" nor \"work\"";
+  EXPECT_EQ(level_of(neither), "problem");
   EXPECT_EQ(level_of("may not read what is there"), "problem");
-  EXPECT_EQ(mend_of("does not own the database"),
-            std::string("run them as ") + kOwner + ", or let this role be a member of it: GRANT " +
-                kOwner + " TO " + guest);
+  EXPECT_EQ(mend_of(neither), std::string("run them as ") + kOwner +
+                                  ", or give a role of its own the right to work: lockkeeper "
+                                  "migrate --roles");
   // Its job can be submitted, and never run.
   as_owner("SELECT lockkeeper.grant_use('" + guest + "')");
   pg::Session session(dsn(guest), "test");

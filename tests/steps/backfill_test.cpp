@@ -227,11 +227,14 @@ TEST_F(Backfill, promise_10_it_is_paused_between_two_batches_and_goes_on_from_th
   as_owner("UPDATE lockkeeper.ddl_subtask SET rows = 0");
   value("SELECT lockkeeper.resume(" + job.str() + ")");
   std::atomic<int> rows{-1};
+  std::atomic<int> rated{-1};
   testpoint::set_hook([&](const std::string& name) {
-    if (name == "swept")
-      rows = std::stoi(somebody("SELECT sum(rows) AS value FROM lockkeeper.ddl_subtask"));
+    if (name != "swept") return;
+    rows = std::stoi(somebody("SELECT sum(rows) AS value FROM lockkeeper.ddl_subtask"));
+    rated = std::stoi(somebody("SELECT rated_blocks AS value FROM lockkeeper.ddl_reorg"));
   });
   EXPECT_EQ(end_of(job), "synced");
+  EXPECT_EQ(std::to_string(rated), blocks) << "its rate does not count the pause";
   EXPECT_GT(rows, 0);
   EXPECT_LT(rows, 12000);
   EXPECT_EQ(value("SELECT count(*) FROM big WHERE a = id"), "12000");
