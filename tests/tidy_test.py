@@ -62,7 +62,7 @@ def check_owners_of_libraries():
         r"<prometheus/": {"src/metrics/registry.cpp"},
         r"<toml": {"src/config/file.cpp"},
         r"<boost/beast": {"src/metrics/http_server.cpp"},
-        r"<libpq-fe": {"src/pg/dsn.cpp"},
+        r"<libpq-fe": {"src/pg/dsn.cpp", "src/pg/password.cpp"},
         r"<spdlog/": {"src/base/log.cpp"},
     }
     for path in SRC.rglob("*.[ch]pp"):

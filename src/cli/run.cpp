@@ -1,7 +1,9 @@
 #include "cli/run.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
+#include <string_view>
 
 #include "base/log.hpp"
 #include "cli/command.hpp"
@@ -23,6 +25,30 @@ bool has_command(const CLI::App& app, const std::string& name) {
   for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; }))
     if (command->get_name() == name) return true;
   return false;
+}
+
+bool has_password(const std::string& dsn) {
+  try {
+    const pg::Dsn parsed(dsn);
+    return parsed.conninfo() != parsed.redacted();
+  } catch (const InputError&) {
+    return true;  // Whatever it is.
+  }
+}
+
+// Everybody on the machine sees the arguments of a process. They have been read: who needs them?
+void hide_passwords(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    std::string_view text = argv[i];
+    const std::string_view before = argv[i - 1];
+    if (text.rfind("--dsn=", 0) == 0)
+      text.remove_prefix(6);
+    else if (before != "--dsn" && before != "-d")
+      continue;
+    if (!has_password(std::string(text))) continue;
+    char* const begin = argv[i] + (std::string_view(argv[i]).size() - text.size());
+    std::fill(begin, begin + text.size(), '*');
+  }
 }
 
 int say(const Error& error) {
@@ -63,6 +89,7 @@ int run(int argc, char** argv) {
   if (argc > 1) context.work_arguments.assign(argv + 2, argv + argc);
   try {
     app.parse(argc, argv);
+    hide_passwords(argc, argv);
     return context.action();
   } catch (const CLI::ParseError& error) {
     const std::string word = argc > 1 ? argv[1] : "";

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "parse/passwords.hpp"
+#include "pg/password.hpp"
 #include "sql/queries.hpp"
 
 namespace lockkeeper::jobs {
@@ -26,9 +28,17 @@ Json refs_of(const parse::Unit& unit) {
   return refs;
 }
 
+// Most have none: they need not be taken apart once more.
+bool may_have_password(const std::string& action) {
+  return action == "create role" || action == "alter role";
+}
+
 Json spec_of(const parse::Unit& unit, const Environment& environment) {
   Json statements = Json::array();
-  for (const auto& statement : unit.statements) statements.push_back(statement.text);
+  for (const auto& statement : unit.statements)
+    statements.push_back(may_have_password(statement.action)
+                             ? parse::with_hashed_password(statement.text, pg::scram_verifier)
+                             : statement.text);
   auto settings = environment.settings;
   std::string search_path = environment.search_path;
   for (const auto& [name, value] : unit.settings) {
@@ -121,7 +131,12 @@ std::vector<Submitted> submit_each(pg::Session& session, const std::vector<parse
 
 void file_parsed(pg::Session& session, JobId job, const parse::Unit& unit,
                  const Environment& environment) {
-  session.run(sql::jobs_file_parsed, pg::Params::of(job, text_of(spec_of(unit, environment))));
+  const Json spec = spec_of(unit, environment);
+  session.run(sql::jobs_file_parsed, pg::Params::of(job, text_of(spec)));
+  if (unit.statements.size() != 1) return;
+  const auto& kept = spec["statements"].front().get_ref<const std::string&>();
+  if (kept != unit.statements.front().text)
+    session.run(sql::jobs_keep_text, pg::Params::of(job, kept));
 }
 
 Footprint footprint_of(pg::Session& session, const parse::Unit& unit,

@@ -170,7 +170,8 @@ void tell_what_is_lost(Plan& plan, const parse::Unit& unit, const catalog::Facts
   const auto tell = [&](const std::string& remark) {
     if (told.insert(remark).second) plan.remarks.push_back(remark);
   };
-  for (const auto& statement : unit.statements)
+  for (const auto& statement : unit.statements) {
+    if (statement.action == "drop schema") tell("what is in the schema is gone for good");
     for (const auto& part : statement.parts) {
       if (part.kind == "drop column") tell("what the column holds is gone for good at the end");
       if (part.kind == "truncate table") tell("the rows are gone for good");
@@ -182,6 +183,7 @@ void tell_what_is_lost(Plan& plan, const parse::Unit& unit, const catalog::Facts
       else
         tell("the table can be restored from the trash");
     }
+  }
 }
 
 }  // namespace

@@ -97,6 +97,15 @@ TEST_F(Config, no_message_shows_a_password) {
   }
 }
 
+TEST_F(Config, a_password_is_not_in_the_list_of_processes) {
+  WorkerProcess worker(dsn().with("password", "topsecret"));
+  EXPECT_EQ(end_of(submit("CREATE TABLE t (a int)")), "synced");
+  std::ifstream in("/proc/" + std::to_string(worker.process().pid()) + "/cmdline");
+  const std::string words((std::istreambuf_iterator<char>(in)), {});
+  EXPECT_NE(words.find("--dsn"), std::string::npos) << words;
+  EXPECT_EQ(words.find("topsecret"), std::string::npos) << words;
+}
+
 TEST_F(Config, of_metrics_and_no_metrics_the_one_of_higher_rank_holds) {
   const auto path = file("no-metrics = true\n");
   const auto ran = run_command({"config", "show", "--config", path, "--metrics", "127.0.0.1:1"});

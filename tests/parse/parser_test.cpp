@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "parse/message.hpp"
+#include "parse/passwords.hpp"
 
 namespace lockkeeper::parse {
 namespace {
@@ -353,6 +355,29 @@ TEST(ParserFile, positions_are_those_in_the_file) {
   EXPECT_EQ(units[0].position(), 6);
   EXPECT_EQ(units[1].position(), 19);
   EXPECT_EQ(units[1].statements[0].text, "SELECT 2");
+}
+
+TEST(Passwords, of_roles_are_hashed_and_nothing_else_is_touched) {
+  const auto hashed = [](const std::string& sql) {
+    return with_hashed_password(sql, [](const std::string& word) { return "hash of " + word; });
+  };
+  // Deparsers of different versions write words of no meaning or leave them out.
+  const std::vector<std::pair<const char*, const char*>> kChanged = {
+      {"create user bob createdb password 'top''secret'",
+       "CREATE USER bob CREATEDB PASSWORD 'hash of top''secret'"},
+      {"ALTER ROLE \"Bob\" ENCRYPTED PASSWORD 'x' VALID UNTIL 'infinity'",
+       "ALTER ROLE \"Bob\" PASSWORD 'hash of x' VALID UNTIL 'infinity'"},
+      {"ALTER ROLE current_user PASSWORD E'a\\'b'",
+       "ALTER ROLE current_user PASSWORD 'hash of a''b'"}};
+  for (const auto& [sql, wanted] : kChanged)
+    EXPECT_TRUE(same_statement(hashed(sql), wanted)) << hashed(sql);
+  for (const char* same :
+       {"CREATE ROLE  bob", "ALTER ROLE bob PASSWORD NULL", "ALTER ROLE bob PASSWORD ''",
+        "ALTER ROLE bob PASSWORD 'SCRAM-SHA-256$4096:c2FsdA==$a:b'",
+        "ALTER ROLE bob PASSWORD 'md5d41d8cd98f00b204e9800998ecf8427e'",
+        "ALTER ROLE bob SET password_encryption  TO md5", "SELECT  'password'", "nonsense  here"})
+    EXPECT_EQ(hashed(same), same);
+  EXPECT_NE(hashed("ALTER ROLE bob PASSWORD 'md5'"), "ALTER ROLE bob PASSWORD 'md5'");
 }
 
 TEST(ParserBarrier, takes_text_that_the_grammar_does_not_know) {

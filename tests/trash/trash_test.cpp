@@ -388,6 +388,7 @@ TEST_F(Trash, plan_says_what_can_be_had_back) {
   EXPECT_EQ(remark("BEGIN; DROP TABLE t; SET LOCAL work_mem = '4MB'; COMMIT"),
             "the table is gone for good: statements are run together\n");
   EXPECT_EQ(remark("TRUNCATE t"), "the rows are gone for good\n");
+  EXPECT_EQ(remark("DROP SCHEMA nowhere CASCADE"), "what is in the schema is gone for good\n");
   EXPECT_EQ(remark("DROP TABLE nowhere"), "");
   as_owner("SELECT lockkeeper.set('trash_hours', '0')");
   EXPECT_EQ(remark("DROP TABLE t"), "the table is gone for good: trash_hours is 0\n");

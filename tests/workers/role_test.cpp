@@ -134,11 +134,29 @@ TEST_F(Role, a_specification_that_no_worker_could_read_is_refused) {
 
 TEST_F(Role, the_text_of_another_roles_jobs_is_not_shown) {
   stop_workers();
-  submit("CREATE ROLE zed PASSWORD 'hunter2'");
+  submit("COMMENT ON TABLE secret IS 'hunter2'");
   pg::Session plain(dsn("plain"), "test");
   EXPECT_EQ(plain.script("SELECT statement FROM lockkeeper.jobs").front().text("statement"),
             "(of role keeper)");
   EXPECT_NE(value("SELECT statement FROM lockkeeper.jobs").find("hunter2"), std::string::npos);
+}
+
+// Nor is it kept for those who may see it: queue and history are read by more people than
+// pg_authid.
+TEST_F(Role, a_password_is_hashed_before_it_is_queued) {
+  const std::string sql = "ALTER ROLE plain PASSWORD 'hunter2'";
+  EXPECT_EQ(end_of(submit_as_plain(sql)), "synced");
+  pg::Session plain(dsn("plain"), "test");
+  const auto from_psql = plain.statement("SELECT lockkeeper.submit($1) AS id", pg::Params::of(sql));
+  EXPECT_EQ(end_of(JobId{from_psql.front().integer("id")}), "synced");
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_history AS h WHERE h::text LIKE '%SCRAM-%'"),
+            "2");
+  EXPECT_EQ(
+      value("SELECT count(*) FROM lockkeeper.ddl_history AS h WHERE h::text LIKE '%hunter2%'"),
+      "0");
+  EXPECT_EQ(value("SELECT left(rolpassword, 14) FROM pg_authid WHERE rolname = 'plain'"),
+            "SCRAM-SHA-256$");
+  execute("ALTER ROLE plain PASSWORD NULL");
 }
 
 TEST_F(Role, a_foreign_advisory_lock_keeps_no_dead_worker_alive) {
