@@ -9,9 +9,10 @@ ALTER TABLE lockkeeper.ddl_schema_version RESET (fillfactor);
 ALTER TABLE lockkeeper.ddl_schema_version SET (autovacuum_vacuum_cost_delay = 0);
 
 CREATE FUNCTION lockkeeper.version_now() RETURNS bigint
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
-    SELECT v.version FROM lockkeeper.ddl_schema_version AS v ORDER BY v.version DESC LIMIT 1
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+    RETURN (SELECT v.version FROM lockkeeper.ddl_schema_version AS v ORDER BY v.version DESC LIMIT 1);
+END $$;
 
 -- Its row is locked, and never changed: it grows under no snapshot.
 CREATE TABLE lockkeeper.ddl_version_order (one boolean PRIMARY KEY DEFAULT true CHECK (one));
@@ -287,17 +288,19 @@ ALTER INDEX lockkeeper.ddl_history_objects SET (fastupdate = off);
 SELECT gin_clean_pending_list('lockkeeper.ddl_history_objects');
 
 -- May a job of the batch of `head`, right after those that were chosen, share its transaction? It waits only for jobs of the batch.
-CREATE FUNCTION lockkeeper.fits(head lockkeeper.ddl_job, job lockkeeper.ddl_job) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
-    SELECT job.instant AND job.transactional AND job.state = 'queueing' AND job.parsed AND job.tries = 0 AND job.crashes = 0
+CREATE FUNCTION lockkeeper.fits(head lockkeeper.ddl_job, job lockkeeper.ddl_job)
+RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+    RETURN job.instant AND job.transactional AND job.state = 'queueing' AND job.parsed AND job.tries = 0 AND job.crashes = 0
        AND job.role = head.role AND job.search_path = head.search_path AND job.settings = head.settings
        AND NOT EXISTS (
            SELECT FROM lockkeeper.ddl_job_footprint AS f
              JOIN lockkeeper.ddl_job_footprint AS o ON o.object = f.object AND o.job_id < f.job_id AND (o.exclusive OR f.exclusive)
              JOIN lockkeeper.ddl_job AS b ON b.id = o.job_id
             WHERE f.job_id = job.id AND NOT f.granted AND f.object <> 'batch:' || head.batch_id
-              AND b.batch_id IS DISTINCT FROM head.batch_id)
-$$;
+              AND b.batch_id IS DISTINCT FROM head.batch_id);
+END $$;
 
 -- Claims jobs that may share the transaction of instant job `head_id`, which the caller has claimed: with the same role, search_path and
 -- settings, never tried before; of a batch, the ones right after it; else any of the first ready ones. Row locks, SKIP LOCKED. Reads no
@@ -342,6 +345,90 @@ BEGIN
            claimed_pid = pg_backend_pid(), worker = session_name, process = process_id,
            started_at = coalesce(j.started_at, clock_timestamp())
      WHERE j.id = ANY (chosen) AND j.state = 'queueing' RETURNING j.*;
+END $$;
+
+-- What each submission and each claim calls, as before, in a language that keeps its plans: a function in SQL that is not put into
+-- its query is planned anew in each, and what a table rests on took three times as long to plan as a submission takes now.
+CREATE OR REPLACE FUNCTION lockkeeper.rests_on(of_class oid, of_object oid, reads_only boolean) RETURNS SETOF text
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+    RETURN QUERY
+    WITH RECURSIVE reached AS (
+        SELECT of_class AS class, of_object AS object, 0 AS depth
+        UNION
+        SELECT d.refclassid, d.refobjid, r.depth + 1
+          FROM reached AS r
+         CROSS JOIN LATERAL (
+                   SELECT r.class AS class, r.object AS object
+                   UNION ALL SELECT 'pg_rewrite'::regclass, w.oid FROM pg_rewrite AS w
+                              WHERE r.class = 'pg_class'::regclass AND w.ev_class = r.object
+                   UNION ALL SELECT 'pg_attrdef'::regclass, a.oid FROM pg_attrdef AS a
+                              WHERE r.class = 'pg_class'::regclass AND r.depth = 0 AND NOT reads_only
+                                AND a.adrelid = r.object
+                   UNION ALL SELECT 'pg_constraint'::regclass, k.oid FROM pg_constraint AS k
+                              WHERE r.class = 'pg_class'::regclass AND r.depth = 0 AND NOT reads_only
+                                AND k.conrelid = r.object
+                   UNION ALL SELECT 'pg_constraint'::regclass, k.oid FROM pg_constraint AS k
+                              WHERE r.class = 'pg_type'::regclass AND r.depth = 0 AND NOT reads_only
+                                AND k.contypid = r.object
+                   UNION ALL SELECT 'pg_trigger'::regclass, t.oid FROM pg_trigger AS t
+                              WHERE r.class = 'pg_class'::regclass AND r.depth = 0 AND NOT reads_only
+                                AND t.tgrelid = r.object AND NOT t.tgisinternal
+                   UNION ALL SELECT 'pg_policy'::regclass, p.oid FROM pg_policy AS p
+                              WHERE r.class = 'pg_class'::regclass AND r.depth = 0 AND NOT reads_only
+                                AND p.polrelid = r.object
+                   UNION ALL SELECT 'pg_class'::regclass, i.indexrelid FROM pg_index AS i
+                              WHERE r.class = 'pg_class'::regclass AND r.depth = 0 AND NOT reads_only
+                                AND i.indrelid = r.object) AS part
+          JOIN pg_depend AS d ON d.classid = part.class AND d.objid = part.object
+                             AND d.refobjid >= 16384 AND d.refobjid <> r.object
+         -- On from a view to what is behind it; of all else, the first step only.
+         WHERE r.depth < 32 AND (r.depth = 0 OR (r.class = 'pg_class'::regclass AND EXISTS (
+                   SELECT FROM pg_class AS v WHERE v.oid = r.object AND v.relkind IN ('v', 'm'))))
+           AND d.refclassid IN ('pg_class'::regclass, 'pg_type'::regclass, 'pg_proc'::regclass)),
+    named AS (
+        SELECT 'relation' AS kind, c.relnamespace AS ns, c.relname AS name
+          FROM reached AS r JOIN pg_class AS c ON c.oid = r.object
+         WHERE r.class = 'pg_class'::regclass AND r.depth > 0 AND c.relkind <> 'i' AND c.relkind <> 'I'
+        UNION
+        SELECT 'type', e.typnamespace, e.typname
+          FROM reached AS r JOIN pg_type AS t ON t.oid = r.object
+          JOIN pg_type AS e ON e.oid = CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN t.typelem ELSE t.oid END
+         WHERE r.class = 'pg_type'::regclass AND r.depth > 0 AND e.typrelid = 0 AND NOT reads_only
+        UNION
+        SELECT 'function', p.pronamespace, p.proname
+          FROM reached AS r JOIN pg_proc AS p ON p.oid = r.object
+         WHERE r.class = 'pg_proc'::regclass AND r.depth > 0 AND NOT reads_only)
+    SELECT lockkeeper.object_key(n.kind, s.nspname, n.name)
+      FROM named AS n JOIN pg_namespace AS s ON s.oid = n.ns
+     WHERE s.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'lockkeeper');
+END $$;
+
+CREATE OR REPLACE FUNCTION lockkeeper.floor_of(level lockkeeper.ddl_floor) RETURNS bigint
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN least(level.floor, (SELECT l.job_id FROM lockkeeper.ddl_floor_lowered AS l
+                                WHERE l.pool = level.pool AND l.priority = level.priority
+                                ORDER BY l.job_id LIMIT 1));
+END $$;
+
+CREATE OR REPLACE FUNCTION lockkeeper.setting(wanted text) RETURNS text
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN coalesce((SELECT s.value FROM lockkeeper.ddl_setting AS s WHERE s.name = wanted),
+                    CASE wanted WHEN 'queue' THEN 'running' WHEN 'history_days' THEN '0'
+                                WHEN 'history_rows' THEN '0' WHEN 'mdl' THEN 'on' WHEN 'mdl_timeout' THEN '0'
+                                WHEN 'mdl_on_timeout' THEN 'wait' WHEN 'kill_blockers' THEN '0'
+                                WHEN 'node_grace_ms' THEN '1000' WHEN 'node_lease_most' THEN '3600'
+                                WHEN 'diff_hours' THEN '168' WHEN 'trash_hours' THEN '24' END);
+END $$;
+
+CREATE OR REPLACE FUNCTION lockkeeper.changed_objects(the_job bigint) RETURNS text[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN coalesce((SELECT array_agg(f.object ORDER BY f.object) FROM lockkeeper.ddl_job_footprint AS f
+                      WHERE f.job_id = the_job AND f.exclusive AND f.object NOT LIKE 'batch:%'), '{}');
 END $$;
 
 REVOKE ALL ON FUNCTION lockkeeper.version_now(), lockkeeper.next_version(integer),

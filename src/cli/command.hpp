@@ -3,7 +3,9 @@
 // application. One thread.
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -11,6 +13,9 @@
 #include "config/settings.hpp"
 
 namespace lockkeeper::cli {
+
+/// An id or a count.
+inline CLI::Range positive() { return {std::int64_t{1}, std::numeric_limits<std::int64_t>::max()}; }
 
 inline constexpr int kDone = 0;
 inline constexpr int kFailed = 1;

@@ -40,6 +40,9 @@ void check(const std::string& name, const std::string& value) {
   if (name == "log-level") log::level_from(value);
   if (name == "log-format") log::format_from(value);
   if (name == "dsn") const pg::Dsn parsed(value);
+  if (name == "poll" || name == "lease" || name == "probe" || name == "lag" ||
+      name == "shutdown-limit")
+    from_seconds(std::stod(value));
 }
 
 [[noreturn]] void refuse(const config::File& file, const config::Entry& entry,

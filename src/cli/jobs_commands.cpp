@@ -231,10 +231,10 @@ void add_history(CLI::App& app, Context& context) {
   filter("--state", "state", "With this final state")
       ->check(CLI::IsMember({"synced", "cancelled", "rollback done"}));
   filter("--role", "role", "Submitted by this role");
-  filter("--batch", "batch", "Of this batch")->check(CLI::PositiveNumber);
+  filter("--batch", "batch", "Of this batch")->check(positive());
   filter("--since", "since", "Ended since then: a timestamp, or how long ago (7d, 2h)");
   filter("--until", "until", "Ended before then");
-  filter("--before", "before", "The page after this job id")->check(CLI::PositiveNumber);
+  filter("--before", "before", "The page after this job id")->check(positive());
   add_json_option(*command, context);
   command->callback([&context, words] {
     context.action = [&context, words] {

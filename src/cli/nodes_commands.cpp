@@ -144,7 +144,7 @@ void add_nodes(CLI::App& app, Context& context) {
       "lockkeeper nodes\n  lockkeeper nodes --remove 12");
   const auto gone = std::make_shared<std::vector<std::int64_t>>();
   command->add_option("--remove", *gone, "Fence these nodes: nobody waits for them any more")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   add_json_option(*command, context);
   command->callback([&context, gone] {
     context.action = [&context, gone] {
@@ -160,7 +160,7 @@ void add_blockers(CLI::App& app, Context& context) {
       "steps",
       "lockkeeper blockers\n  lockkeeper blockers 12");
   const auto job = std::make_shared<std::int64_t>(0);
-  command->add_option("job", *job, "Job id; all jobs without it")->check(CLI::PositiveNumber);
+  command->add_option("job", *job, "Job id; all jobs without it")->check(positive());
   add_json_option(*command, context);
   command->callback([&context, job] {
     context.action = [&context, job] { return show_blockers(context, *job); };

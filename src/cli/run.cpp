@@ -7,11 +7,16 @@
 
 #include "base/log.hpp"
 #include "cli/command.hpp"
+#include "cli/output.hpp"
 
 namespace lockkeeper::cli {
 namespace {
 
 std::string hint_for(const Error& error) {
+  // A server that answers has told what is not there.
+  const bool answered = std::string_view(error.what()).find("does not exist") != std::string::npos;
+  if (error.query() == "connect" && answered)
+    return "\nhint: check the database and the role in --dsn, LOCKKEEPER_DSN or the PG* variables";
   if (error.query() == "connect")
     return "\nhint: set --dsn, LOCKKEEPER_DSN or the PG* variables; is the server running?";
   if (!error.report().hint.empty()) return "\nhint: " + error.report().hint;
@@ -52,9 +57,7 @@ void hide_passwords(int argc, char** argv) {
 }
 
 int say(const Error& error) {
-  std::string message = error.what();
-  for (auto& c : message)
-    if (c == '\n') c = ' ';
+  std::string message = one_line(error.what());
   while (!message.empty() && message.back() == ' ') message.pop_back();
   std::cerr << "error: " << message;
   if (!error.sqlstate().empty() && error.query() != "connect")

@@ -61,7 +61,7 @@ void add_verb(CLI::App& app, Context& context, jobs::Verb verb, const char* name
   const auto words = std::make_shared<SteerWords>();
   command->add_option("ids", words->ids, "Job ids");
   command->add_option("--batch", words->batch, "All unfinished jobs of this batch")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   command->add_option("--action", words->action, "All unfinished jobs with this action");
   command->add_flag("--all", words->all, "All unfinished jobs that the role may steer");
   add_json_option(*command, context);
@@ -135,7 +135,7 @@ void add_alter(CLI::App& app, Context& context) {
     TuningWords tuning;
   };
   const auto words = std::make_shared<Words>();
-  command->add_option("id", words->id, "Job id")->required()->check(CLI::PositiveNumber);
+  command->add_option("id", words->id, "Job id")->required()->check(positive());
   add_tuning_options(*command, words->tuning);
   add_json_option(*command, context);
   command->callback([&context, words] {
@@ -163,7 +163,7 @@ void add_cutover(CLI::App& app, Context& context) {
       "Let jobs that were submitted with --postpone-cutover make their new shape public",
       "lockkeeper cutover 12");
   const auto ids = std::make_shared<std::vector<std::int64_t>>();
-  command->add_option("ids", *ids, "Job ids")->required()->check(CLI::PositiveNumber);
+  command->add_option("ids", *ids, "Job ids")->required()->check(positive());
   command->callback([&context, ids] {
     context.action = [&context, ids] {
       auto client = context.client();

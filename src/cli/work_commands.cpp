@@ -37,8 +37,8 @@ int migrate(const pg::Dsn& dsn, const std::string& grant, const std::string& pre
     std::cout << "role " << grant << " may submit, see and cancel, and be a node" << std::endl;
   for (const auto& role : roles) std::cout << "role " << role << " has its right\n";
   if (!roles.empty())
-    std::cout << "give them to people and programs: GRANT " << roles.front() << " TO somebody"
-              << std::endl;
+    std::cout << "give them to people and programs: GRANT " << pg::quote_ident(roles.front())
+              << " TO somebody" << std::endl;
   return kDone;
 }
 

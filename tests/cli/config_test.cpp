@@ -55,7 +55,7 @@ TEST_F(Config, what_cannot_be_taken_is_refused_with_its_place) {
       {"workers = \"many\"\n", ":1:11: error: \"workers\": Value many not in range"},
       {"poll = 0\n", ":1:8: error: \"poll\": Value 0 not in range"},
       {"workers: 3\n", ":1:8: error: "},
-      {"poll = nan\n", "a time is to be a number of seconds"},
+      {"poll = nan\n", ":1:8: error: \"poll\": a time is to be a number of seconds"},
       {"\nmetrics = '127.0.0.1:99999'\n",
        ":2:11: error: \"metrics\": \"127.0.0.1:99999\" is no address"},
       {"log-format = 'xml'\n", ":1:14: error: \"log-format\": "},
