@@ -48,6 +48,8 @@ void hide_passwords(int argc, char** argv) {
     const std::string_view before = argv[i - 1];
     if (text.rfind("--dsn=", 0) == 0)
       text.remove_prefix(6);
+    else if (text.rfind("-d", 0) == 0 && text.size() > 2)
+      text.remove_prefix(2);
     else if (before != "--dsn" && before != "-d")
       continue;
     if (!has_password(std::string(text))) continue;

@@ -22,7 +22,7 @@ std::vector<Purged> purged_from(const pg::Rows& rows) {
   std::vector<Purged> purged;
   for (const auto row : rows)
     purged.push_back({row.integer("id"), row.null("name") ? "" : row.text("name"),
-                      row.null("problem") ? "" : row.text("problem"), false});
+                      row.null("problem") ? "" : row.text("problem"), row.boolean("later")});
   return purged;
 }
 
@@ -60,10 +60,7 @@ std::vector<Purged> purge(pg::Session& session, const std::vector<std::int64_t>&
       items.empty()
           ? session.run(sql::trash_purge_due, pg::Params::of(kAtOnceMost))
           : session.run(sql::trash_purge, pg::Params::of(ids, static_cast<int>(items.size())));
-  auto purged = purged_from(rows);
-  if (!items.empty())
-    for (std::size_t i = 0; i < purged.size(); ++i) purged[i].later = rows[i].boolean("later");
-  return purged;
+  return purged_from(rows);
 }
 
 std::vector<Purged> purge_in_the_way(pg::Session& session, std::int64_t job, std::int64_t epoch,

@@ -98,7 +98,8 @@ TEST_F(Config, no_message_shows_a_password) {
 }
 
 TEST_F(Config, a_password_is_not_in_the_list_of_processes) {
-  WorkerProcess worker(dsn().with("password", "topsecret"));
+  WorkerProcess worker(dsn().with("password", "topsecret"), {},
+                       {"-d" + dsn().with("password", "topsecret").conninfo()});
   EXPECT_EQ(end_of(submit("CREATE TABLE t (a int)")), "synced");
   std::ifstream in("/proc/" + std::to_string(worker.process().pid()) + "/cmdline");
   const std::string words((std::istreambuf_iterator<char>(in)), {});

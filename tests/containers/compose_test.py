@@ -50,6 +50,7 @@ class Compose:
             self.environment[f"LOCKKEEPER_{name}_PORT"] = str(port)
         override = engine.work / "override.yaml"
         override.write_text(OVERRIDE)
+        self.words = [*self._tool(), "-f", str(TOP / "docker/compose.yaml"), "-f", str(override)]
         self.service = None
         if engine.name == "podman":
             at = engine.work / "podman.sock"
@@ -58,7 +59,6 @@ class Compose:
             self.service = subprocess.Popen(["podman", "system", "service", "--time=0", f"unix://{at}"],
                                             env=engine.environment, stderr=subprocess.DEVNULL)
             until(at.exists, "podman answers as docker does")
-        self.words = [*self._tool(), "-f", str(TOP / "docker/compose.yaml"), "-f", str(override)]
         down = f"cat >/dev/null; {' '.join(self.words)} down -v -t 1; kill {self.service.pid if self.service else ''}"
         self.reaper = subprocess.Popen(["sh", "-c", down], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
                                        stderr=subprocess.DEVNULL, start_new_session=True, env=self.environment)
