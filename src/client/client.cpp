@@ -1,6 +1,7 @@
 #include "client/client.hpp"
 
 #include <algorithm>
+#include <thread>
 
 #include "catalog/reader.hpp"
 #include "jobs/queue.hpp"
@@ -8,6 +9,12 @@
 #include "plan/planner.hpp"
 
 namespace lockkeeper::client {
+namespace {
+
+constexpr std::chrono::milliseconds kQuickLook{20};
+constexpr std::chrono::seconds kLongestRest{2};
+
+}  // namespace
 
 bool is_final_state(const std::string& state) {
   return jobs::is_final(jobs::job_state_from(state));
@@ -245,16 +252,33 @@ void Client::wait_for_change(std::chrono::milliseconds most) {
 
 bool Client::wait(const std::vector<JobId>& ids,
                   const std::function<bool(const std::vector<Json>&)>& seen) {
+  std::map<std::int64_t, Json> ended;
+  auto unfinished = ids;
   while (true) {
-    const auto now = states(ids);
-    const bool all_ended = std::all_of(now.begin(), now.end(), [](const Json& job) {
-      return is_final_state(job["state"].get<std::string>());
-    });
-    if (!seen(now)) return false;
-    if (all_ended) {
+    const auto begun = std::chrono::steady_clock::now();
+    // What has ended is not asked for again.
+    auto all = ended;
+    std::vector<JobId> still;
+    for (auto& job : states(unfinished)) {
+      const JobId id{job["id"].get<std::int64_t>()};
+      if (is_final_state(job["state"].get<std::string>()))
+        ended[id.value] = job;
+      else
+        still.push_back(id);
+      all[id.value] = std::move(job);
+    }
+    unfinished = std::move(still);
+    std::vector<Json> shown;
+    for (auto& [id, job] : all) shown.push_back(std::move(job));
+    if (!seen(shown)) return false;
+    if (unfinished.empty()) {
       jobs::confirm(*session_);
       return true;
     }
+    // Looking at very many jobs takes the server from them: most of the time is theirs.
+    const auto took = std::chrono::steady_clock::now() - begun;
+    if (took > kQuickLook)
+      std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(4 * took, kLongestRest));
     // Besides the ends, what a job waits for changes too: a look every now and then.
     wait_for_change(std::chrono::milliseconds(250));
   }

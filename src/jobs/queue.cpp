@@ -23,6 +23,17 @@ std::optional<std::string> json_or_null(const std::optional<Report>& error) {
   return error ? std::optional(to_json(*error)) : std::nullopt;
 }
 
+// Those of one submitter hardly ever differ from those of the next.
+const std::map<std::string, std::string>& settings_from(const std::string& text) {
+  thread_local std::string known_text;
+  thread_local std::map<std::string, std::string> known;
+  if (text != known_text) {
+    known = nlohmann::json::parse(text).get<std::map<std::string, std::string>>();
+    known_text = text;
+  }
+  return known;
+}
+
 }  // namespace
 
 Job job_from(const pg::Row& row) {
@@ -32,8 +43,7 @@ Job job_from(const pg::Row& row) {
   job.statements = nlohmann::json::parse(row.text("statements")).get<std::vector<std::string>>();
   job.role = row.text("role");
   job.search_path = row.text("search_path");
-  job.settings =
-      nlohmann::json::parse(row.text("settings")).get<std::map<std::string, std::string>>();
+  job.settings = settings_from(row.text("settings"));
   job.parsed = row.boolean("parsed");
   job.transactional = row.boolean("transactional");
   job.opaque = row.boolean("opaque");
@@ -100,7 +110,7 @@ Standing standing_of(pg::Session& session, const Claim& claim, bool* its_turn) {
 }
 
 std::string end_well_text(const std::vector<Job>& jobs, const std::string& steps,
-                          const WorkerIdentity& worker, int claims_most, bool anyway) {
+                          const WorkerIdentity& worker, int claims_most, EndOptions options) {
   const auto array = [&](std::string (*text)(const Job&)) {
     return pg::quote_literal(array_of(jobs, text)) + ", ";
   };
@@ -108,7 +118,8 @@ std::string end_well_text(const std::vector<Job>& jobs, const std::string& steps
          array([](const Job& job) { return job.claim.epoch.str(); }) + pg::quote_literal(steps) +
          ", " + std::to_string(claims_most) + ", " + worker.id.str() + ", " +
          pg::quote_literal(worker.name) + ", " + process_of(worker).value_or("NULL") + ", " +
-         pg::quote_literal(worker.pool) + (anyway ? ", true)" : ")");
+         pg::quote_literal(worker.pool) + (options.anyway ? ", true" : ", false") +
+         (options.locked ? ", true)" : ", false)");
 }
 
 std::string lock_text(const std::vector<Job>& jobs) {

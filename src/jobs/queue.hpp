@@ -65,13 +65,16 @@ enum class Standing { held, cancelling, pausing, lost };
 Standing standing_of(pg::Session& session, const Claim& claim, bool* its_turn = nullptr);
 
 enum class NotEnded { lost, stopping };
+struct EndOptions {
+  bool anyway = false;  ///< it ends well also when somebody wants it stopped: it is too late
+  bool locked = false;  ///< lock_text was sent in the same transaction
+};
 /// The statement that moves jobs which did their work to history, to be sent in one message with
 /// COMMIT, in the transaction of their changes; all or none. search_path must be pg_catalog. Claims
 /// up to `claims_most` next jobs for `worker`. Its errors: not_ended(). (TiDB finishes and
-/// schedules apart; here both are one commit.) `anyway`: what it did cannot be taken back, so that
-/// it ends well also when somebody wants it stopped.
+/// schedules apart; here both are one commit.)
 std::string end_well_text(const std::vector<Job>& jobs, const std::string& steps,
-                          const WorkerIdentity& worker, int claims_most, bool anyway = false);
+                          const WorkerIdentity& worker, int claims_most, EndOptions options = {});
 /// The statement that takes the queue's locks of these jobs beforehand, which end_well_text takes
 /// too. search_path must be that of the session.
 std::string lock_text(const std::vector<Job>& jobs);

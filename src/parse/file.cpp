@@ -10,8 +10,8 @@ namespace {
 
 class FileReader {
  public:
-  FileReader(const std::string& text, const FileOptions& options)
-      : text_(text), options_(options), statements_(parse(text, options.source)) {}
+  FileReader(const std::string& text, std::vector<Statement> statements, const FileOptions& options)
+      : text_(text), options_(options), statements_(std::move(statements)) {}
 
   std::vector<Unit> read() {
     if (options_.single_transaction) {
@@ -169,7 +169,12 @@ class FileReader {
 }  // namespace
 
 std::vector<Unit> parse_file(const std::string& text, const FileOptions& options) {
-  return FileReader(text, options).read();
+  return FileReader(text, parse(text, options.source), options).read();
+}
+
+std::vector<Unit> units_of(std::vector<Statement> statements, const std::string& text) {
+  const FileOptions none;
+  return FileReader(text, std::move(statements), none).read();
 }
 
 }  // namespace lockkeeper::parse

@@ -28,17 +28,19 @@ std::vector<Statement> parse(const std::string& text, const std::string& source)
 }
 
 Unit parse_one(const std::string& text) {
-  const auto statements = parse(text);
+  auto statements = parse(text);
   if (statements.empty()) throw InputError("there is no statement in the text");
   if (statements.size() > 1)
     refuse("more than one statement", "submit takes one; use \"lockkeeper apply\" for several",
            statements[1].position, text, {});
-  auto units = parse_file(text);
+  const auto action = statements[0].action;
+  const auto position = statements[0].position;
+  auto units = units_of(std::move(statements), text);
   if (units.empty())
     refuse(
-        statements[0].action + " alone has no effect outside of its session",
+        action + " alone has no effect outside of its session",
         "put it into a file, before the statements that rely on it, and use \"lockkeeper apply\"",
-        statements[0].position, text, {});
+        position, text, {});
   return units.front();
 }
 

@@ -42,6 +42,9 @@ std::vector<Statement> parse(const std::string& text, const std::string& source 
 /// what follows. Throws InputError; then nothing of the file may be queued.
 std::vector<Unit> parse_file(const std::string& text, const FileOptions& options = {});
 
+/// As parse_file, of the statements that `text` was parsed to. Throws InputError.
+std::vector<Unit> units_of(std::vector<Statement> statements, const std::string& text);
+
 /// Exactly one statement, for submit. Throws InputError on none or on a second one.
 Unit parse_one(const std::string& text);
 

@@ -55,12 +55,9 @@ bool is_brief(const jobs::Job& job) {
                                                "add column"};
   if (kBrief.count(job.action) == 0 || job.statements.size() != 1 || job.opaque || job.unparsed_run)
     return false;
-  try {
-    const auto unit = parse::parse_one(job.statements.front());
-    return unit.statements.size() == 1 && unit.statements.front().brief;
-  } catch (const InputError&) {
-    return false;  // It will be said when it is run.
-  }
+  // What cannot be parsed will be said when it is run.
+  const auto statements = parse::statements_or_none(job.statements.front());
+  return statements.size() == 1 && statements.front().brief;
 }
 
 // A temporary table, type or function would be met by the next job. Told from the text: a session
@@ -322,14 +319,13 @@ void Executor::send(const Work& work, JobSession& dressed, int claims_most) {
   const auto& first = work.front();
   std::string end = jobs::end_well_text(
       work, steps_json("transaction", first.statements.size(), seconds_since(begun_), work.size()),
-      identity_, claims_most);
+      identity_, claims_most, {.locked = is_shared_and_brief(work)});
   if (unannounced_) end += jobs::need_no_nodes_text();
   const bool brief = is_shared_and_brief(work);
   const bool simple = work.size() == 1 && first.statements.size() == 1 && dressed.trusted() &&
                       !first.opaque && !first.unparsed_run && !drops_tables(first) &&
                       clearing_.empty();
   if (testpoint::armed() || !(simple || brief)) return send_in_steps(work, dressed, end);
-  const Gate::Pass pass(hooks_.gate);
   const metrics::Timer span(metrics_, metrics::lock_span_seconds, labels());
   if (brief)
     pg::run_at_once(session_, begin_of(work, dressed), together_text(work),
@@ -349,7 +345,8 @@ Work Executor::run_in_transaction(const Work& work) {
   if (again) look(dressed, locks_of(first));
   // The next claim rides on this commit, unless the session is to be thrown away.
   const bool traces = dressed.leaves_traces() || may_leave_temporary(work);
-  const bool claims = !hooks_.stopping() && claims_next_ && !traces && waiting_.empty();
+  const bool claims =
+      !hooks_.stopping() && claims_next_ && !traces && waiting_.empty() && !hooks_.crowded();
   try {
     counted("transaction", [&] { send(work, dressed, claims ? kClaimsMost : 0); });
   } catch (const Error& error) {
@@ -459,7 +456,7 @@ void Executor::finish_alone(const jobs::Job& job, const std::string& steps) {
     testpoint::reach("before_commit");
     // It may be to be stopped, but too late: what it did is done and cannot be taken back by us.
     tx.commit("SET LOCAL search_path = pg_catalog; " +
-              jobs::end_well_text({job}, steps, identity_, 0, true));
+              jobs::end_well_text({job}, steps, identity_, 0, {.anyway = true}));
   } catch (const Error& error) {
     if (!jobs::not_ended(error)) throw;
     log::warning("claim lost", {{"job", job.claim.job.str()}});

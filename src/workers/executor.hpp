@@ -20,7 +20,6 @@
 #include "jobs/submit.hpp"
 #include "metrics/registry.hpp"
 #include "versions/wait.hpp"
-#include "workers/gate.hpp"
 #include "workers/job_session.hpp"
 #include "workers/outside.hpp"
 
@@ -29,13 +28,13 @@ namespace lockkeeper::workers {
 /// What the executor is given by the pool. All are called on the worker's thread.
 struct ExecutorHooks {
   std::function<bool()> stopping;  ///< the process is to end
+  std::function<bool()> crowded;   ///< others are to have the next jobs
   /// A backend begins with jobs, so that a cancel finds it.
   std::function<void(const std::vector<jobs::Job>&, int backend_pid)> begins;
   std::function<void(std::chrono::milliseconds)> retry_after;  ///< wake somebody then
   /// Some jobs have ended (or are done, and wait for nodes): tell who waits for it.
   std::function<void(int made_ready, bool done)> ended;
   std::function<bool()> nodes;  ///< there may be nodes
-  Gate& gate;                   ///< of the pool
 };
 
 class Sweep;

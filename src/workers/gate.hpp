@@ -1,44 +1,86 @@
 #pragma once
-// Lets a few quick transactions through at a time. They all end at the row of the schema version
-// (promise 4), one after the other: more of them than there are cores only keep its owner from
-// being scheduled. Who has waited long enough goes on all the same: in front of it may be one that
-// waits for a lock on a table. Any thread.
+// Lets a few workers of a pool at quick jobs at a time. Those all end at the lock of the schema
+// version (promise 4), one after the other: more of them than there are cores only keep its owner
+// from being scheduled, and each of them has to learn what the others have changed. Who is inside
+// stays until he finds no more work; who waits holds no claim. One that has been at the same jobs
+// for long does not count any more: it waits for a lock on a table, or is not quick. Any thread.
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <list>
 #include <mutex>
 
 namespace lockkeeper::workers {
 
 class Gate {
  public:
-  Gate(int most, std::chrono::milliseconds patience) : free_(most), patience_(patience) {}
+  /// `most` at a time, of those that have been at the same jobs for less than `quick`.
+  Gate(int most, std::chrono::milliseconds quick) : most_(most), quick_(quick) {}
 
   /// Waits to be let in; leaves when destroyed.
   class Pass {
    public:
-    explicit Pass(Gate& gate) : gate_(gate) {
-      std::unique_lock lock(gate_.mutex_);
-      gate_.changed_.wait_for(lock, gate_.patience_, [this] { return gate_.free_ > 0; });
-      --gate_.free_;
-    }
-    ~Pass() {
-      const std::lock_guard lock(gate_.mutex_);
-      ++gate_.free_;
-      gate_.changed_.notify_one();
-    }
+    explicit Pass(Gate& gate) : gate_(gate), place_(gate.enter()) {}
+    ~Pass() { gate_.leave(place_); }
     Pass(const Pass&) = delete;
     Pass& operator=(const Pass&) = delete;
+    /// It begins with other jobs.
+    void renew() { gate_.renew(place_); }
 
    private:
+    using Clock = std::chrono::steady_clock;
     Gate& gate_;
+    std::list<Clock::time_point>::iterator place_;
   };
 
+  /// Too many are inside: one that was slow is quick again. Who asks is to leave.
+  bool crowded() {
+    const std::lock_guard lock(mutex_);
+    Clock::time_point first;
+    return quick_ones(first) > most_;
+  }
+
  private:
+  using Clock = std::chrono::steady_clock;
+  using Place = std::list<Clock::time_point>::iterator;
+
+  // mutex_ is held. How many are at quick jobs, and since when the first of them.
+  int quick_ones(Clock::time_point& first) const {
+    const auto since = Clock::now() - quick_;
+    first = Clock::time_point::max();
+    int count = 0;
+    for (const auto& begun : inside_) {
+      if (begun <= since) continue;
+      ++count;
+      first = std::min(first, begun);
+    }
+    return count;
+  }
+
+  Place enter() {
+    std::unique_lock lock(mutex_);
+    for (Clock::time_point first; quick_ones(first) >= most_;)
+      changed_.wait_until(lock, first + quick_);
+    return inside_.insert(inside_.end(), Clock::now());
+  }
+
+  void renew(Place place) {
+    const std::lock_guard lock(mutex_);
+    *place = Clock::now();
+  }
+
+  void leave(Place place) {
+    const std::lock_guard lock(mutex_);
+    inside_.erase(place);
+    changed_.notify_one();
+  }
+
   std::mutex mutex_;
   std::condition_variable changed_;
-  int free_;
-  std::chrono::milliseconds patience_;
+  std::list<Clock::time_point> inside_;  ///< since when each has been at its jobs
+  int most_;
+  std::chrono::milliseconds quick_;
 };
 
 }  // namespace lockkeeper::workers

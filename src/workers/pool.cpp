@@ -8,6 +8,14 @@
 #include "workers/executor.hpp"
 
 namespace lockkeeper::workers {
+namespace {
+
+// Some of them wait for the others, or are at work on this side of the connection.
+constexpr int kMoreThanCores = 0;
+// What takes longer is none of those that the gate is for.
+constexpr std::chrono::milliseconds kQuick{10};
+
+}  // namespace
 
 Pool::Pool(PoolPlace place, const config::WorkSettings& settings, metrics::Registry& metrics,
            pg::Observer& observer)
@@ -15,8 +23,8 @@ Pool::Pool(PoolPlace place, const config::WorkSettings& settings, metrics::Regis
       settings_(settings),
       metrics_(metrics),
       observer_(observer),
-      gate_(1 * std::max(1, static_cast<int>(std::thread::hardware_concurrency())),
-            std::chrono::milliseconds(5)) {}
+      gate_(std::max(1, static_cast<int>(std::thread::hardware_concurrency())) + kMoreThanCores,
+            kQuick) {}
 
 Pool::~Pool() {
   stop();
@@ -230,6 +238,23 @@ class Pool::Hold {
   Slot& slot_;
 };
 
+// As long as there are ready jobs. False: there were none.
+bool Pool::work_off(Executor& executor) {
+  Gate::Pass pass(gate_);
+  auto work = executor.claim();
+  if (work.empty()) return false;
+  {
+    const std::lock_guard lock(mutex_);
+    wake_idle();  // There may be more: another one looks while this one works.
+  }
+  for (bool told = false; !work.empty();) {
+    pass.renew();
+    work = executor.run(work);
+    if (!std::exchange(told, true)) report();
+  }
+  return true;
+}
+
 // Ends when the thread is to end; throws when only its session is to be replaced.
 void Pool::serve(Slot& slot, int& failures) {
   const std::string number = std::to_string(slot.number);
@@ -246,7 +271,7 @@ void Pool::serve(Slot& slot, int& failures) {
     identity.pool = place_.pool;
     failures = 0;
     Executor executor(session, place_.dsn, identity, own, settings_, place_.database, metrics_,
-                      {[this, &slot] { return leaving(slot); },
+                      {[this, &slot] { return leaving(slot); }, [this] { return gate_.crowded(); },
                        [this, &slot](const Work& work, int pid) {
                          const std::lock_guard lock(mutex_);
                          slot.jobs.clear();
@@ -254,26 +279,15 @@ void Pool::serve(Slot& slot, int& failures) {
                          for (const auto& job : work) slot.jobs.push_back(job.claim.job);
                          slot.backend_pid = pid;
                        },
-                       place_.retry_after, place_.ended, place_.nodes, gate_});
+                       place_.retry_after, place_.ended, place_.nodes});
     const Hold hold(*this, slot, executor.waiting());
     while (!leaving(slot) && !session.broken()) {
-      auto work = executor.claim();
-      if (work.empty()) {
+      if (!work_off(executor)) {
         if (place_.pool == jobs::kGeneral && executor.parse_next()) continue;
         if (place_.pool == jobs::kReorg && executor.help()) continue;
         if (session.broken()) break;
         idle(slot);
         if (!wait_for_call(slot)) return;
-        continue;
-      }
-      {
-        const std::lock_guard lock(mutex_);
-        wake_idle();  // There may be more: another one looks while this one works.
-      }
-      bool told = false;
-      while (!work.empty()) {
-        work = executor.run(work);
-        if (!std::exchange(told, true)) report();
       }
     }
     if (!session.broken()) executor.give_back();

@@ -18,6 +18,7 @@
 #include "metrics/registry.hpp"
 #include "pg/session.hpp"
 #include "workers/executor.hpp"
+#include "workers/gate.hpp"
 
 namespace lockkeeper::workers {
 
@@ -76,6 +77,7 @@ class Pool {
   void start_one();
   void body(Slot& slot);
   void serve(Slot& slot, int& failures);
+  bool work_off(Executor& executor);
   bool wait_for_call(Slot& slot);
   void leave(Slot& slot);
   bool pause(Slot& slot, std::chrono::milliseconds delay);

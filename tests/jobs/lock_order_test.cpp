@@ -146,12 +146,11 @@ TEST_F(LockOrder, a_job_that_is_claimed_while_it_is_cancelled_is_left_to_its_wor
   const auto batch = apply("ALTER TABLE t ADD b int; ALTER TABLE t ADD c int");
   const auto other = submit("CREATE TABLE other (a int)");
   // It finds both unclaimed, and waits for the locks of their objects; meanwhile one is claimed.
-  meet(locks_of(batch[0]), {steers(jobs::Verb::cancel, {batch[0], other}), [&] {
-                              EXPECT_EQ(claim().front().claim.job, batch[0]);
-                              worker->script(
-                                  "SELECT pg_advisory_xact_lock(1280009593, stripe) FROM "
-                                  "(SELECT hashtext('relation:public.t') & 1023) AS t(stripe)");
-                            }});
+  meet(locks_of(batch[0]),
+       {steers(jobs::Verb::cancel, {batch[0], other}), [&] {
+          EXPECT_EQ(claim().front().claim.job, batch[0]);
+          worker->script("SELECT lockkeeper.lock_keys('{relation:public.t}', '{true}')");
+        }});
   EXPECT_EQ(state_of(batch[0]), "cancelling");
   EXPECT_EQ(state_of(batch[1]), "queueing");
   EXPECT_EQ(state_of(other), "cancelled");

@@ -312,6 +312,74 @@ TEST_F(JobsQueue, the_graph_and_the_chain_are_those_of_the_queue) {
   EXPECT_EQ(state_of(free), "queueing");
 }
 
+TEST_F(JobsQueue, a_submission_reads_the_same_however_many_jobs_there_are) {
+  pg::Session client(dsn(), "client");
+  const auto submits = [&](const std::string& table) {
+    client.script(
+        R"(SELECT lockkeeper.enqueue('[{"action": "x", "statements": ["SELECT 1"], "settings": {},
+               "search_path": "public", "refs": [{"kind": "relation", "exclusive": true, "name": ")" +
+        table + R"("}]}]', '{}'))");
+  };
+  submits("a");  // Its plans are of the time when the queue was empty.
+  execute(
+      "INSERT INTO lockkeeper.ddl_job_footprint SELECT 'relation:public.x_' || i, i, true, true "
+      "FROM generate_series(1000, 5000) AS i");
+  const pg::Transaction tx(client);
+  submits("b");
+  const auto read = client.script(
+      "SELECT idx_tup_fetch + seq_tup_read AS rows FROM pg_stat_xact_user_tables WHERE relname = "
+      "'ddl_job_footprint'");
+  EXPECT_LT(read.front().integer("rows"), 100);
+}
+
+TEST_F(JobsQueue, jobs_that_have_nothing_to_do_with_each_other_end_side_by_side) {
+  // Of objects beyond the 1024 stripes that there once were some have met.
+  const pg::Transaction tx(*session);
+  session->script(
+      "SELECT lockkeeper.lock_objects(array_agg((1, 'relation:public.x_' || i, "
+      "true)::lockkeeper.footprint_entry)) FROM generate_series(1, 400) AS i");
+  pg::Session other(dsn(), "other");
+  const pg::Transaction beside(other);
+  EXPECT_NO_THROW(other.script(
+      "SET LOCAL lock_timeout = '1s'; SELECT lockkeeper.lock_objects(array_agg((1, "
+      "'relation:public.y_' || i, true)::lockkeeper.footprint_entry)) FROM generate_series(1, 400) "
+      "AS i"));
+  pg::Session third(dsn(), "third");
+  const pg::Transaction same(third);
+  EXPECT_THROW(third.script("SET LOCAL lock_timeout = '50ms'; SELECT lockkeeper.lock_keys("
+                            "'{relation:public.y_7}', '{false}')"),
+               Error);
+}
+
+TEST_F(JobsQueue, who_has_very_many_objects_has_them_alone) {
+  const pg::Transaction tx(*session);
+  session->script(
+      "SELECT lockkeeper.lock_objects(array_agg((1, 'relation:public.x_' || i, "
+      "true)::lockkeeper.footprint_entry)) FROM generate_series(1, 3000) AS i");
+  EXPECT_EQ(value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid IN "
+                  "(1280009593, 1280009594) AND database = (SELECT oid FROM pg_database WHERE "
+                  "datname = current_database())"),
+            "1");
+  pg::Session other(dsn(), "other");
+  const pg::Transaction beside(other);
+  EXPECT_THROW(other.script("SET LOCAL lock_timeout = '50ms'; SELECT lockkeeper.lock_keys("
+                            "'{relation:public.x_7}', '{false}')"),
+               Error);
+}
+
+// Who was in a function of before when the locks became others holds nothing that others see.
+TEST_F(JobsQueue, nothing_moves_under_the_locks_of_an_earlier_version) {
+  for (const char* move :
+       {"SELECT lockkeeper.hold_floor()", "SELECT lockkeeper.lower_waits('{}')"}) {
+    try {
+      session->script(move);
+      FAIL() << move;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.sqlstate(), "40001");
+    }
+  }
+}
+
 TEST_F(JobsQueue, states_and_labels_are_those_of_the_code) {
   std::string labels;
   for (const auto label : jobs::kJobStateLabels)
