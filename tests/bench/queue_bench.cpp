@@ -48,8 +48,8 @@ class Bench {
     }
   }
 
-  // (b) One file of CREATE TABLE, submitted and run, against pgbench. Nothing is dropped in between:
-  // ext4 looks long for an inode that was not freed lately, and who comes last would pay for it.
+  // (b) One file of CREATE TABLE, submitted and run, against pgbench. Nothing is dropped in
+  // between: ext4 looks long for an inode that was not freed lately, and who comes last would pay.
   void file(int statements) {
     jobs_ = statements;
     const double one = statements / bare_per_second(1, "CREATE TABLE bare_{} (id int)");

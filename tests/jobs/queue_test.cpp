@@ -316,8 +316,9 @@ TEST_F(JobsQueue, a_submission_reads_the_same_however_many_jobs_there_are) {
   pg::Session client(dsn(), "client");
   const auto submits = [&](const std::string& table) {
     client.script(
-        R"(SELECT lockkeeper.enqueue('[{"action": "x", "statements": ["SELECT 1"], "settings": {},
-               "search_path": "public", "refs": [{"kind": "relation", "exclusive": true, "name": ")" +
+        R"(SELECT lockkeeper.enqueue('[{"action": "x", "statements": ["SELECT 1"],
+             "settings": {}, "search_path": "public",
+             "refs": [{"kind": "relation", "exclusive": true, "name": ")" +
         table + R"("}]}]', '{}'))");
   };
   submits("a");  // Its plans are of the time when the queue was empty.
