@@ -110,14 +110,16 @@ std::vector<Submitted> submit(pg::Session& session, const std::vector<parse::Uni
   Json wanted = {{"on_error", options.on_error}, {"priority", options.priority}};
   if (options.key) wanted["key"] = *options.key;
   if (options.refuse_new) wanted["refuse_new"] = true;
-  if (units.size() <= kChunk) return send(session, wanted, units, 0, units.size(), environment);
-  // Each chunk takes its locks after those of the one before it: the one place that cannot keep
-  // the order of locks of the queue.
   for (int tries = 1;; ++tries) {
     try {
+      if (units.size() <= kChunk) return send(session, wanted, units, 0, units.size(), environment);
+      // Each chunk takes its locks after those of the one before it: the one place that cannot keep
+      // the order of locks of the queue.
       return send_in_chunks(session, wanted, units, environment);
     } catch (const Error& error) {
-      if (error.sqlstate() != "40P01" || tries == kTriesMost) throw;
+      // 40001: the queue was upgraded meanwhile.
+      const auto& code = error.sqlstate();
+      if ((code != "40P01" && code != "40001") || tries == kTriesMost) throw;
     }
   }
 }

@@ -10,8 +10,6 @@
 namespace lockkeeper::workers {
 namespace {
 
-// Some of them wait for the others, or are at work on this side of the connection.
-constexpr int kMoreThanCores = 0;
 // What takes longer is none of those that the gate is for.
 constexpr std::chrono::milliseconds kQuick{10};
 
@@ -23,8 +21,7 @@ Pool::Pool(PoolPlace place, const config::WorkSettings& settings, metrics::Regis
       settings_(settings),
       metrics_(metrics),
       observer_(observer),
-      gate_(std::max(1, static_cast<int>(std::thread::hardware_concurrency())) + kMoreThanCores,
-            kQuick) {}
+      gate_(std::max(1, static_cast<int>(std::thread::hardware_concurrency())), kQuick) {}
 
 Pool::~Pool() {
   stop();
@@ -239,8 +236,9 @@ class Pool::Hold {
 };
 
 // As long as there are ready jobs. False: there were none.
-bool Pool::work_off(Executor& executor) {
+bool Pool::work_off(const Slot& slot, Executor& executor) {
   Gate::Pass pass(gate_);
+  if (leaving(slot)) return true;  // It was told so at the gate: no new claims.
   auto work = executor.claim();
   if (work.empty()) return false;
   {
@@ -282,7 +280,7 @@ void Pool::serve(Slot& slot, int& failures) {
                        place_.retry_after, place_.ended, place_.nodes});
     const Hold hold(*this, slot, executor.waiting());
     while (!leaving(slot) && !session.broken()) {
-      if (!work_off(executor)) {
+      if (!work_off(slot, executor)) {
         if (place_.pool == jobs::kGeneral && executor.parse_next()) continue;
         if (place_.pool == jobs::kReorg && executor.help()) continue;
         if (session.broken()) break;
