@@ -246,6 +246,36 @@ BEGIN
     END IF;
 END $$;
 
+-- A key is for submitting the same again, not for losing something else in silence. A password has another salt each time.
+CREATE FUNCTION lockkeeper.need_same(the_key text, acting name, jobs jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    first record;
+    wanted text[] := ARRAY(SELECT jsonb_array_elements_text(jobs->0->'statements'));
+BEGIN
+    SELECT f.id, f.role, f.statements INTO first
+      FROM (SELECT j.id, j.role, j.statements FROM lockkeeper.ddl_job AS j WHERE j.key = the_key
+            UNION ALL SELECT h.id, h.role, h.statements FROM lockkeeper.ddl_history AS h WHERE h.key = the_key) AS f;
+    IF first.role <> acting THEN
+        RAISE EXCEPTION 'key % was used by another role', quote_literal(the_key)
+            USING ERRCODE = 'unique_violation', HINT = 'take another key';
+    ELSIF first.statements <> wanted AND first.statements::text || wanted::text NOT LIKE '%SCRAM-SHA-256$%' THEN
+        RAISE EXCEPTION 'key % was used for another statement, by job %', quote_literal(the_key), first.id
+            USING ERRCODE = 'unique_violation', HINT = 'take another key, or see "lockkeeper show ' || first.id || '"';
+    END IF;
+END $$;
+
+-- As in 0014, and says when nobody is there to run anything.
+CREATE OR REPLACE FUNCTION lockkeeper.held_by_queue() RETURNS text
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN coalesce(
+        (SELECT CASE s.name WHEN 'queue' THEN '"set queue running"' ELSE '"upgrade end"' END FROM lockkeeper.ddl_setting AS s
+          WHERE (s.name = 'queue' AND s.value <> 'running') OR s.name = 'upgrade' ORDER BY s.name DESC LIMIT 1),
+        CASE WHEN NOT EXISTS (SELECT FROM lockkeeper.ddl_worker AS w WHERE w.lease_until > clock_timestamp())
+             THEN 'a worker process' END);
+END $$;
+
 -- As in 0015. EXISTS became a table of all that is there, in a plan of the time when there was nothing.
 CREATE OR REPLACE FUNCTION lockkeeper.enqueue(jobs jsonb, options jsonb)
 RETURNS TABLE (id bigint, existing boolean)
@@ -266,7 +296,10 @@ BEGIN
     IF the_key IS NOT NULL THEN
         PERFORM pg_advisory_xact_lock(hashtextextended('lockkeeper key ' || the_key, 0));
         RETURN QUERY SELECT k, true FROM lockkeeper.jobs_of_key(the_key) AS k;
-        IF FOUND THEN RETURN; END IF;
+        IF FOUND THEN
+            PERFORM lockkeeper.need_same(the_key, acting, jobs);
+            RETURN;
+        END IF;
     END IF;
     PERFORM lockkeeper.check_specs(jobs);
     IF options ? 'continues' THEN
@@ -401,5 +434,6 @@ BEGIN
 END $$;
 
 REVOKE ALL ON FUNCTION lockkeeper.lock_keys(text[], boolean[]), lockkeeper.need_keys(),
+    lockkeeper.need_same(text, name, jsonb),
     lockkeeper.claim_ids(integer, text, bigint, text, integer),
     lockkeeper.end_jobs(bigint[], bigint[], jsonb, integer, integer, text, bigint, text, boolean, boolean) FROM PUBLIC;

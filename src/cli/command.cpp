@@ -28,11 +28,15 @@ void add_json_option(CLI::App& command, Context& context) {
 }
 
 std::string read_text(const std::string& file) {
-  if (file == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
-  std::ifstream in(file, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (!in.good() && !in.eof())
-    throw InputError("cannot read " + file + ": " + std::strerror(errno));
+  std::string text;
+  if (file == "-") {
+    text.assign(std::istreambuf_iterator<char>(std::cin), {});
+  } else {
+    std::ifstream in(file, std::ios::binary);
+    text.assign(std::istreambuf_iterator<char>(in), {});
+    if (!in.good() && !in.eof())
+      throw InputError("cannot read " + file + ": " + std::strerror(errno));
+  }
   // A byte order mark is not part of the text.
   if (text.rfind("\xEF\xBB\xBF", 0) == 0) text.erase(0, 3);
   return text;

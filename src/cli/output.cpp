@@ -34,6 +34,12 @@ int terminal_width() {
   return 80;
 }
 
+int terminal_height() {
+  winsize size{};
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0) return size.ws_row;
+  return 24;
+}
+
 std::string cut(const std::string& text, std::size_t width) {
   if (width_of(text) <= width) return text;
   std::size_t bytes = 0;

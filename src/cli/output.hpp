@@ -12,6 +12,8 @@ using Json = nlohmann::ordered_json;
 bool on_terminal();
 /// Columns of the terminal; 0 when output goes elsewhere (then nothing is cut).
 int terminal_width();
+/// Lines of the terminal; 24 where that is not known.
+int terminal_height();
 
 /// Prints columns under their heads, two spaces between; the last column is cut to the terminal.
 void print_table(const std::vector<std::string>& head,

@@ -9,7 +9,7 @@
 namespace lockkeeper::cli {
 namespace {
 
-constexpr std::size_t kLines = 20;
+constexpr std::size_t kLines = 20;  // at most; and no more than the terminal has
 
 std::string line_of(const Json& job, bool with_time) {
   const auto progress = with_time ? progress_words(job) : std::string();
@@ -70,12 +70,15 @@ void Progress::show(const std::vector<Json>& jobs) {
 void Progress::redraw(const std::vector<Json>& jobs) {
   std::vector<std::string> lines;
   std::size_t ended = 0;
-  const bool many = jobs.size() > kLines;
+  // The cursor cannot go back above the first line of the screen.
+  const auto height = static_cast<std::size_t>(std::max(terminal_height(), 4));
+  const auto most = std::min(kLines, height - 2);
+  const bool many = jobs.size() > most;
   for (const auto& job : jobs) {
     const bool final = client::is_final_state(cell(job["state"]));
     ended += final ? 1U : 0U;
     // Of many jobs, those that are still to come, and those that went wrong.
-    if (many && (lines.size() >= kLines || (final && cell(job["state"]) == "synced"))) continue;
+    if (many && (lines.size() >= most || (final && cell(job["state"]) == "synced"))) continue;
     lines.push_back(line_of(job, true));
   }
   if (many) lines.push_back(fmt::format("{} of {} ended", ended, jobs.size()));

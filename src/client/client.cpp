@@ -11,6 +11,7 @@
 namespace lockkeeper::client {
 namespace {
 
+constexpr std::size_t kMany = 200;
 constexpr std::chrono::milliseconds kQuickLook{20};
 constexpr std::chrono::seconds kLongestRest{2};
 
@@ -277,7 +278,7 @@ bool Client::wait(const std::vector<JobId>& ids,
     }
     // Looking at very many jobs takes the server from them: most of the time is theirs.
     const auto took = std::chrono::steady_clock::now() - begun;
-    if (took > kQuickLook)
+    if (unfinished.size() > kMany && took > kQuickLook)
       std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(4 * took, kLongestRest));
     // Besides the ends, what a job waits for changes too: a look every now and then.
     wait_for_change(std::chrono::milliseconds(250));

@@ -37,6 +37,8 @@ const std::map<std::string_view, std::string_view> kActions = {
     {"AlterEventTrigStmt", "alter event trigger"},
     {"ConstraintsSetStmt", "set constraints"},
     {"CheckPointStmt", "checkpoint"},
+    {"CreateTableSpaceStmt", "create tablespace"},
+    {"DropTableSpaceStmt", "drop tablespace"},
     {"SecLabelStmt", "security label"},
 };
 

@@ -55,6 +55,12 @@ std::vector<Statement> statements_or_none(const std::string& text) {
 std::vector<Unit> barriers(const std::string& text, const std::string& source) {
   std::vector<Unit> units;
   for (const auto& raw : split_only(text, source)) {
+    // What the grammar knows is refused here as it would be otherwise.
+    try {
+      (void)parse(raw.text);
+    } catch (const InputError& error) {
+      if (error.report().sqlstate != "42601") throw InputError(error.report(), text, source);
+    }
     Statement statement;
     statement.text = raw.text;
     statement.position = raw.position;

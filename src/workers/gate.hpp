@@ -18,10 +18,18 @@ class Gate {
   /// `most` at a time, of those that have been at the same jobs for less than `quick`.
   Gate(int most, std::chrono::milliseconds quick) : most_(most), quick_(quick) {}
 
+  /// From now on so many.
+  void set_most(int most) {
+    const std::lock_guard lock(mutex_);
+    most_ = most;
+    changed_.notify_all();
+  }
+
   /// Waits to be let in; leaves when destroyed.
   class Pass {
    public:
-    explicit Pass(Gate& gate) : gate_(gate), place_(gate.enter()) {}
+    /// `at_once`: without waiting; it holds claims.
+    explicit Pass(Gate& gate, bool at_once = false) : gate_(gate), place_(gate.enter(at_once)) {}
     ~Pass() { gate_.leave(place_); }
     Pass(const Pass&) = delete;
     Pass& operator=(const Pass&) = delete;
@@ -58,9 +66,9 @@ class Gate {
     return count;
   }
 
-  Place enter() {
+  Place enter(bool at_once) {
     std::unique_lock lock(mutex_);
-    for (Clock::time_point first; quick_ones(first) >= most_;)
+    for (Clock::time_point first; !at_once && quick_ones(first) >= most_;)
       changed_.wait_until(lock, first + quick_);
     return inside_.insert(inside_.end(), Clock::now());
   }
@@ -79,7 +87,7 @@ class Gate {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::list<Clock::time_point> inside_;  ///< since when each has been at its jobs
-  int most_;
+  int most_;                             ///< protected by mutex_
   std::chrono::milliseconds quick_;
 };
 

@@ -1,6 +1,7 @@
 #include "workers/pool.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/log.hpp"
@@ -12,6 +13,8 @@ namespace {
 
 // What takes longer is none of those that the gate is for.
 constexpr std::chrono::milliseconds kQuick{10};
+// A round trip to a server on the same machine takes less, also when the machine is busy.
+constexpr std::chrono::microseconds kNear{400};
 
 }  // namespace
 
@@ -21,7 +24,7 @@ Pool::Pool(PoolPlace place, const config::WorkSettings& settings, metrics::Regis
       settings_(settings),
       metrics_(metrics),
       observer_(observer),
-      gate_(std::max(1, static_cast<int>(std::thread::hardware_concurrency())), kQuick) {}
+      gate_(std::numeric_limits<int>::max(), kQuick) {}
 
 Pool::~Pool() {
   stop();
@@ -207,13 +210,28 @@ void Pool::body(Slot& slot) {
   report();
 }
 
+void Pool::clear(Slot& slot) {
+  const std::lock_guard lock(mutex_);
+  slot.jobs.clear();
+  slot.backend_pid = 0;
+}
+
 void Pool::idle(Slot& slot) {
-  {
-    const std::lock_guard lock(mutex_);
-    slot.jobs.clear();
-    slot.backend_pid = 0;
-  }
+  clear(slot);
   report();
+}
+
+// Of a server that is not near, our cores tell nothing, and most of the time of a job is spent on
+// the way: then all may be inside.
+void Pool::open_gate(pg::Session& session) {
+  auto least = std::chrono::steady_clock::duration::max();
+  for (int i = 0; i < 3; ++i) {
+    const auto begun = std::chrono::steady_clock::now();
+    session.script("SELECT");
+    least = std::min(least, std::chrono::steady_clock::now() - begun);
+  }
+  const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  gate_.set_most(least < kNear ? cores : std::numeric_limits<int>::max());
 }
 
 // While an executor lives, what it has not begun can be taken from it.
@@ -236,8 +254,10 @@ class Pool::Hold {
 };
 
 // As long as there are ready jobs. False: there were none.
-bool Pool::work_off(const Slot& slot, Executor& executor) {
-  Gate::Pass pass(gate_);
+bool Pool::work_off(Slot& slot, Executor& executor) {
+  // While it waits at the gate, it runs nothing.
+  clear(slot);
+  Gate::Pass pass(gate_, !executor.waiting().empty());
   if (leaving(slot)) return true;  // It was told so at the gate: no new claims.
   auto work = executor.claim();
   if (work.empty()) return false;
@@ -263,6 +283,7 @@ void Pool::serve(Slot& slot, int& failures) {
     // No compiler for our own queries: it takes longer than any of them.
     session.script("SET client_connection_check_interval = '500ms'; SET jit = off");
     if (!settings_.flush_each_job) session.script("SET synchronous_commit = off");
+    open_gate(session);
     const auto own = jobs::environment_of(session);
     auto identity = jobs::register_worker(session, settings_.name + "/" + place_.pool[0] + number);
     identity.process = place_.process();

@@ -77,7 +77,9 @@ class Pool {
   void start_one();
   void body(Slot& slot);
   void serve(Slot& slot, int& failures);
-  bool work_off(const Slot& slot, Executor& executor);
+  bool work_off(Slot& slot, Executor& executor);
+  void clear(Slot& slot);
+  void open_gate(pg::Session& session);
   bool wait_for_call(Slot& slot);
   void leave(Slot& slot);
   bool pause(Slot& slot, std::chrono::milliseconds delay);

@@ -193,12 +193,32 @@ TEST_F(JobsQueue, a_key_gives_the_first_job_again_also_after_its_end) {
   client::ApplyOptions options;
   options.submit.key = "release-7";
   const auto first = apply("CREATE TABLE a (x int); CREATE TABLE b (x int)", options);
-  EXPECT_EQ(apply("CREATE TABLE z (x int)", options), first);
+  EXPECT_EQ(apply("CREATE TABLE a (x int); CREATE TABLE b (x int)", options), first);
   finish(*claim());
-  EXPECT_EQ(apply("CREATE TABLE z (x int)", options), first);
+  EXPECT_EQ(apply("CREATE TABLE a (x int); CREATE TABLE b (x int)", options), first);
   finish(*claim());
-  EXPECT_EQ(apply("CREATE TABLE z (x int)", options), first);
+  EXPECT_EQ(apply("CREATE TABLE a (x int); CREATE TABLE b (x int)", options), first);
   EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_history"), "2");
+}
+
+TEST_F(JobsQueue, a_key_is_not_for_another_statement_nor_for_another_role) {
+  execute("CREATE ROLE other_key LOGIN; SELECT lockkeeper.grant_use('other_key')");
+  client::ApplyOptions options;
+  options.submit.key = "release-8";
+  const auto id = submit("CREATE TABLE t (a int)", options);
+  EXPECT_EQ(submit("CREATE TABLE t (a int)", options), id);
+  const auto refused = [&](const pg::Dsn& who, const char* sql) {
+    try {
+      client::Client(who).submit(sql, options);
+      return std::string();
+    } catch (const Error& error) {
+      return error.sqlstate();
+    }
+  };
+  EXPECT_EQ(refused(dsn(), "DROP TABLE t"), "23505");
+  EXPECT_EQ(refused(dsn("other_key"), "CREATE TABLE t (a int)"), "23505");
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_job"), "1");
+  execute("DROP OWNED BY other_key; DROP ROLE other_key");
 }
 
 TEST_F(JobsQueue, priority_orders_only_what_is_ready) {

@@ -387,5 +387,12 @@ TEST(ParserBarrier, takes_text_that_the_grammar_does_not_know) {
   EXPECT_EQ(units[1].statements[0].text, "SELECT ';'");
 }
 
+TEST(ParserBarrier, is_no_way_around_a_refusal) {
+  for (const char* refused :
+       {"CREATE DATABASE x", "ALTER SYSTEM SET work_mem = 1", "COPY t FROM PROGRAM 'true'",
+        "ALTER TABLE t FROBNICATE; DELETE FROM lockkeeper.ddl_setting"})
+    EXPECT_THROW(barriers(refused), InputError) << refused;
+}
+
 }  // namespace
 }  // namespace lockkeeper::parse

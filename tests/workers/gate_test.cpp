@@ -31,6 +31,15 @@ TEST(Gate, one_that_is_slow_does_not_count) {
   SUCCEED();
 }
 
+TEST(Gate, who_holds_claims_does_not_wait) {
+  Gate gate(1, hours(1));
+  const Gate::Pass first(gate);
+  const Gate::Pass second(gate, true);
+  EXPECT_TRUE(gate.crowded());
+  gate.set_most(2);
+  EXPECT_FALSE(gate.crowded());
+}
+
 TEST(Gate, one_that_was_slow_makes_it_crowded_when_it_begins_with_others) {
   Gate gate(1, milliseconds(20));
   Gate::Pass slow(gate);
