@@ -253,6 +253,22 @@ void Client::wait_for_change(std::chrono::milliseconds most) {
 
 bool Client::wait(const std::vector<JobId>& ids,
                   const std::function<bool(const std::vector<Json>&)>& seen) {
+  try {
+    return look_until_ended(ids, seen);
+  } catch (const Error& error) {
+    if (!session_->broken()) throw;
+    std::string names;
+    for (std::size_t i = 0; i < std::min<std::size_t>(ids.size(), 10); ++i)
+      names += " " + ids[i].str();
+    Report report = error.report();
+    report.message = "the connection was lost while waiting; what was submitted goes on without us";
+    report.hint = "lockkeeper watch" + names + (ids.size() > 10 ? " …" : "");
+    throw Error(error.retry(), report, "wait");
+  }
+}
+
+bool Client::look_until_ended(const std::vector<JobId>& ids,
+                              const std::function<bool(const std::vector<Json>&)>& seen) {
   std::map<std::int64_t, Json> ended;
   auto unfinished = ids;
   while (true) {

@@ -97,7 +97,8 @@ class Client {
   int upgrade(bool begins);
 
   /// Calls `seen` with the states of the jobs at once and after each change, until all have ended
-  /// (true) or `seen` gives false.
+  /// (true) or `seen` gives false. Throws Error; when the connection is lost, it says so, and that
+  /// the jobs go on.
   bool wait(const std::vector<JobId>& ids,
             const std::function<bool(const std::vector<Json>&)>& seen);
   /// Waits until something ended or `most` has passed.
@@ -110,6 +111,8 @@ class Client {
   void check_limits(const std::vector<parse::Unit>& units, const ApplyOptions& options);
   jobs::Environment environment_for(const ApplyOptions& options);
   void submit_again(jobs::Steered& steered);
+  bool look_until_ended(const std::vector<JobId>& ids,
+                        const std::function<bool(const std::vector<Json>&)>& seen);
   [[noreturn]] void explain_refusal(const SourceText& source, const InputError& error);
   std::unique_ptr<pg::Session> session_;
   bool listening_ = false;

@@ -401,6 +401,23 @@ TEST_F(JobsQueue, nothing_moves_under_the_locks_of_an_earlier_version) {
   }
 }
 
+TEST_F(JobsQueue, whoever_waits_is_told_that_the_job_goes_on_when_the_connection_is_lost) {
+  client::Client client(dsn());
+  const auto id = client.submit("CREATE TABLE t (a int)").id;
+  try {
+    client.wait({id}, [&](const auto&) {
+      execute(
+          "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE application_name = "
+          "'lockkeeper' AND datname = current_database()");
+      return true;
+    });
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(error.report().message.find("goes on without us"), std::string::npos);
+    EXPECT_EQ(error.report().hint, "lockkeeper watch " + id.str());
+  }
+}
+
 TEST_F(JobsQueue, states_and_labels_are_those_of_the_code) {
   std::string labels;
   for (const auto label : jobs::kJobStateLabels)
