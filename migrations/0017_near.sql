@@ -12,7 +12,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     PERFORM set_config('lockkeeper.locks', 'keys', true);
-    IF cardinality(objects) > 500 THEN
+    IF cardinality(objects) > 500 AND (SELECT count(DISTINCT o) FROM unnest(objects) AS o) > 500 THEN
         PERFORM pg_advisory_xact_lock(1280009594, 0);
         RETURN;
     END IF;
@@ -29,8 +29,7 @@ DECLARE
     objects text[];
     exclusives boolean[];
 BEGIN
-    SELECT array_agg(e.object), array_agg(e.exclusive) INTO objects, exclusives
-      FROM (SELECT t.object, bool_or(t.exclusive) AS exclusive FROM unnest(entries) AS t GROUP BY t.object) AS e;
+    SELECT array_agg(e.object), array_agg(e.exclusive) INTO objects, exclusives FROM unnest(entries) AS e;
     PERFORM lockkeeper.lock_keys(objects, exclusives);
 END $$;
 

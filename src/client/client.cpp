@@ -11,6 +11,7 @@
 namespace lockkeeper::client {
 namespace {
 
+// A look at more jobs than these that takes longer than that is followed by a rest.
 constexpr std::size_t kMany = 200;
 constexpr std::chrono::milliseconds kQuickLook{20};
 constexpr std::chrono::seconds kLongestRest{2};

@@ -59,7 +59,11 @@ std::vector<Unit> barriers(const std::string& text, const std::string& source) {
     try {
       (void)parse(raw.text);
     } catch (const InputError& error) {
-      if (error.report().sqlstate != "42601") throw InputError(error.report(), text, source);
+      Report report = error.report();
+      if (report.sqlstate != "42601") {
+        if (report.position > 0) report.position += raw.position - 1;
+        throw InputError(report, text, source);
+      }
     }
     Statement statement;
     statement.text = raw.text;

@@ -392,6 +392,12 @@ TEST(ParserBarrier, is_no_way_around_a_refusal) {
        {"CREATE DATABASE x", "ALTER SYSTEM SET work_mem = 1", "COPY t FROM PROGRAM 'true'",
         "ALTER TABLE t FROBNICATE; DELETE FROM lockkeeper.ddl_setting"})
     EXPECT_THROW(barriers(refused), InputError) << refused;
+  try {
+    barriers("SELECT 1; CREATE DATABASE x");
+    FAIL();
+  } catch (const InputError& error) {
+    EXPECT_EQ(error.report().position, 11);
+  }
 }
 
 }  // namespace
