@@ -93,7 +93,8 @@ def run(lockkeeper, document, tools):
             server.terminate()
             server.wait(60)
         if ran.returncode != 0:
-            raise SystemExit(f"{document}: {ran.stderr[-3000:]}\nlast output:\n{ran.stdout[-2000:]}")
+            log = pathlib.Path(f"{folder}/server.log").read_text()
+            raise SystemExit(f"{document}: {ran.stderr[-3000:]}\nlast output:\n{ran.stdout[-2000:]}\nlast log:\n{log[-4000:]}")
     return count
 
 
