@@ -41,13 +41,16 @@ Json spec_of(const parse::Unit& unit, const Environment& environment) {
                              : statement.text);
   auto settings = environment.settings;
   std::string search_path = environment.search_path;
+  std::optional<std::string> role;
   for (const auto& [name, value] : unit.settings) {
     if (name == "search_path")
       search_path = value;
+    else if (name == "role")
+      role = value;
     else
       settings[name] = value;
   }
-  return {{"action", unit.action},
+  Json spec = {{"action", unit.action},
           {"statements", std::move(statements)},
           {"refs", refs_of(unit)},
           {"transactional", unit.mode == parse::Mode::transactional},
@@ -58,6 +61,8 @@ Json spec_of(const parse::Unit& unit, const Environment& environment) {
           {"unparsed_run", unit.unparsed},
           {"search_path", search_path},
           {"settings", settings}};
+  if (role) spec["role"] = *role;
+  return spec;
 }
 
 // Bytes that are not UTF-8 are refused by the server with a better message than dump() has.

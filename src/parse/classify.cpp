@@ -130,11 +130,6 @@ constexpr Refusal kRefused[] = {
     {"DropdbStmt", "DROP DATABASE is not a change of this database's schema",
      "run it with psql: Lockkeeper keeps one queue a database"},
     {"AlterSystemStmt", "ALTER SYSTEM changes the whole server, not a schema", "run it with psql"},
-    {"DiscardStmt", "DISCARD is about a session, and a job has none of its own", "leave it out"},
-    {"ListenStmt", "LISTEN is about a session, and a job has none of its own", "leave it out"},
-    {"UnlistenStmt", "UNLISTEN is about a session, and a job has none of its own", "leave it out"},
-    {"LoadStmt", "LOAD is about a session, and a job has none of its own",
-     "use session_preload_libraries"},
 };
 
 [[noreturn]] void refuse(const RawStatement& raw, const std::string& text,
@@ -189,6 +184,7 @@ bool runs_code(const std::string& tag) {
   static const std::set<std::string_view> kCode = {"DoStmt",
                                                    "CallStmt",
                                                    "ExecuteStmt",
+                                                   "LoadStmt",
                                                    "FetchStmt",
                                                    "InsertStmt",
                                                    "UpdateStmt",

@@ -38,7 +38,11 @@ class FileReader {
     const Statement& statement = statements_[i];
     switch (statement.session_use) {
       case SessionUse::setting:
+      case SessionUse::discard:
         set(statement);
+        return i + 1;
+      case SessionUse::role:
+        if (!statement.role_is_local) set(statement);
         return i + 1;
       case SessionUse::local:  // Outside a transaction: a warning in psql, no effect.
       case SessionUse::ignored:
@@ -49,13 +53,13 @@ class FileReader {
                "put BEGIN before it");
       case SessionUse::begin: {
         const std::size_t end = find_commit(i);
-        read_group(i + 1, end, true);
+        read_group(i + 1, end, true, "BEGIN … COMMIT");
         return end + 1;
       }
       case SessionUse::state:
       case SessionUse::lock: {
         const std::size_t end = find_end_of_use(i);
-        read_group(i, end);
+        read_group(i, end, false, one_line(statement.text));
         return end;
       }
       case SessionUse::none:
@@ -66,12 +70,38 @@ class FileReader {
   }
 
   void set(const Statement& statement) {
-    if (statement.setting_name.empty())
+    if (statement.session_use == SessionUse::discard)
       settings_.clear();
+    else if (statement.session_use == SessionUse::role)
+      set_role(statement, settings_);
+    else if (statement.setting_name.empty())  // RESET ALL leaves the role as it is.
+      std::erase_if(settings_, [](const auto& setting) { return setting.first != kRole; });
     else if (statement.setting_value)
       settings_[statement.setting_name] = *statement.setting_value;
     else
       settings_.erase(statement.setting_name);
+  }
+
+  static void set_role(const Statement& statement, std::map<std::string, std::string>& settings) {
+    if (statement.setting_value)
+      settings[kRole] = *statement.setting_value;
+    else
+      settings.erase(kRole);
+  }
+
+  // A job has one role: it may change before its first statement and after its last one.
+  void change_role(const Statement& statement, Unit& unit) {
+    if (!statement.role_is_local) set(statement);
+    if (unit.statements.empty())
+      set_role(statement, unit.settings);
+    else if (role_changed_ == nullptr)
+      role_changed_ = &statement;
+  }
+
+  void need_one_role() const {
+    if (role_changed_ != nullptr)
+      refuse(*role_changed_, "the role cannot change between statements that are one job",
+             "commit before it, or put SET ROLE before all of them");
   }
 
   std::size_t find_commit(std::size_t begin) const {
@@ -105,21 +135,31 @@ class FileReader {
     return end;
   }
 
-  void read_group(std::size_t from, std::size_t to, bool in_transaction = false) {
+  void read_group(std::size_t from, std::size_t to, bool in_transaction = false,
+                  const std::string& because = {}) {
     Unit unit;
     unit.settings = settings_;
+    role_changed_ = nullptr;
     std::set<std::string> temporary;
     for (std::size_t i = from; i < to; ++i) {
       const Statement& statement = statements_[i];
+      if (statement.session_use == SessionUse::role) {
+        change_role(statement, unit);
+        continue;
+      }
+      if (statement.session_use == SessionUse::discard)
+        refuse(statement, "DISCARD ALL cannot run inside a transaction block", "take it out");
       if (statement.session_use == SessionUse::setting) set(statement);
       if (statement.session_use == SessionUse::ignored ||
           statement.session_use == SessionUse::begin || statement.session_use == SessionUse::commit)
         continue;
+      need_one_role();
       temporary.insert(statement.temporary.begin(), statement.temporary.end());
       unit.statements.push_back(statement);
       unit.paths.push_back(path());
     }
     if (unit.statements.empty()) return;
+    if (unit.statements.size() > 1) unit.together_by = because;
     for (auto& statement : unit.statements) forget(statement, temporary);
     sum_up(unit, in_transaction || unit.statements.size() > 1);
     units_.push_back(std::move(unit));
@@ -153,14 +193,26 @@ class FileReader {
       if (statement.mode == Mode::transactional) continue;
       if (in_transaction)
         refuse(statement, statement.action + " of this kind cannot run inside a transaction block",
-               "take it out of the transaction (BEGIN … COMMIT, --single-transaction, LOCK TABLE, "
-               "or statements that share a temporary table)");
+               "take it out of " + (unit.together_by.empty()
+                                        ? "the transaction (--single-transaction)"
+                                        : "the transaction that begins with " + unit.together_by));
       unit.mode = Mode::outside_transaction;
     }
   }
 
+  // Of a session, enough of it to be known again.
+  static std::string one_line(const std::string& text) {
+    std::string line = text.substr(0, text.find('\n'));
+    std::size_t end = 60;
+    if (line.size() <= end) return line;
+    while ((line[end] & '\xC0') == '\x80') --end;
+    return line.substr(0, end) + "…";
+  }
+
+  static constexpr const char* kRole = "role";
   const std::string& text_;
   const FileOptions& options_;
+  const Statement* role_changed_ = nullptr;
   std::vector<Statement> statements_;
   std::map<std::string, std::string> settings_;
   std::vector<Unit> units_;

@@ -29,7 +29,7 @@ std::vector<Statement> parse(const std::string& text, const std::string& source)
 
 Unit parse_one(const std::string& text) {
   auto statements = parse(text);
-  if (statements.empty()) throw InputError("there is no statement in the text");
+  if (statements.empty()) refuse("there is no statement in the text", "", 0, text, {});
   if (statements.size() > 1)
     refuse("more than one statement", "submit takes one; use \"lockkeeper apply\" for several",
            statements[1].position, text, {});

@@ -20,7 +20,10 @@ struct Unit {
   bool reorg = false;
   bool instant = false;   ///< may share a transaction with other instant jobs
   bool unparsed = false;  ///< run as a barrier, without our parser
-  /// Settings that earlier SETs of the file made, by name (search_path too).
+  /// What made one job of several statements: BEGIN … COMMIT, or the first that leaves something in
+  /// its session; empty: the whole file was to be one.
+  std::string together_by;
+  /// Settings that earlier SETs of the file made, by name (search_path and role too).
   std::map<std::string, std::string> settings;
   /// Settings that held at each statement, for the resolution of its names.
   std::vector<std::string> paths;

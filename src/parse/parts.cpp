@@ -149,6 +149,7 @@ Part alter_part(const Tree& command, const ObjectRef& relation) {
   const auto known = kAlterKinds.find(subtype);
   part.kind = known != kAlterKinds.end() ? std::string(known->second) : words_of(subtype);
   part.column = text_field(command, "name");
+  part.column_may_lack = true_field(command, "missing_ok");
   const Tree& definition = field(command, "def");
   if (const Tree& column = field(definition, "ColumnDef"); column.is_object())
     read_column(column, part);
@@ -226,7 +227,7 @@ void create_table_parts(const RawStatement& raw, std::vector<Part>& parts) {
 
 }  // namespace
 
-std::vector<Part> parts_of(const RawStatement& raw) {
+static std::vector<Part> read_parts(const RawStatement& raw) {
   std::vector<Part> parts;
   const Tree& relation = field(raw.node, "relation");
   if (raw.tag == "AlterTableStmt") {
@@ -270,6 +271,13 @@ std::vector<Part> parts_of(const RawStatement& raw) {
   } else if (raw.tag == "AlterObjectSchemaStmt" && relation.is_object()) {
     parts.push_back(simple_part("set schema", relation_of(relation, true)));
   }
+  return parts;
+}
+
+std::vector<Part> parts_of(const RawStatement& raw) {
+  auto parts = read_parts(raw);
+  const bool may_lack = true_field(raw.node, "missing_ok") || true_field(raw.node, "if_not_exists");
+  for (auto& part : parts) part.may_lack = may_lack;
   return parts;
 }
 

@@ -8,12 +8,11 @@ namespace lockkeeper::parse {
 namespace {
 
 const SessionProblem kRole = {
-    "a job runs as the role that submitted it; SET ROLE and SET SESSION AUTHORIZATION are refused",
-    "submit as that role: SET ROLE before SELECT lockkeeper.submit(…), or connect as it"};
+    "SET SESSION AUTHORIZATION and set_config('role') are not supported in a job",
+    "write SET ROLE, or connect as that role"};
 
-const SessionProblem kMode = {
-    "transaction modes (isolation level, read only, deferrable) are not supported",
-    "a job runs in a READ COMMITTED, READ WRITE transaction; take the mode out"};
+const SessionProblem kMode = {"a job runs in a READ COMMITTED, READ WRITE transaction",
+                              "take the other isolation level, READ ONLY or DEFERRABLE out"};
 
 std::string constant_text(const Tree& node) {
   const Tree& constant = field(node, "A_Const");
@@ -57,6 +56,31 @@ bool means_on(std::string value) {
   return value == "on" || value == "1" || begins("true") || begins("yes");
 }
 
+// Nothing but what a job has anyway.
+bool are_usual_modes(const Tree& options) {
+  if (!options.is_array()) return false;
+  for (const auto& option : options) {
+    const Tree& definition = field(option, "DefElem");
+    const auto name = text_field(definition, "defname");
+    const auto value = constant_text(field(definition, "arg"));
+    const bool usual = name == "transaction_isolation" ? value == "read committed"
+                                                       : value.empty() || !means_on(value);
+    if (!usual) return false;
+  }
+  return true;
+}
+
+// The role of what follows, if the submitter may have it.
+std::optional<SessionProblem> read_role(const RawStatement& raw, Statement& statement) {
+  statement.session_use = SessionUse::role;
+  statement.role_is_local = true_field(raw.node, "is_local");
+  const Tree& values = field(raw.node, "args");
+  if (text_field(raw.node, "kind") != "VAR_SET_VALUE" || !values.is_array()) return std::nullopt;
+  const auto role = constant_text(values[0]);
+  if (role != "none") statement.setting_value = role;
+  return std::nullopt;
+}
+
 // Settings that are ours, or that say nothing about the text once it is parsed.
 bool is_ignored(const std::string& name) {
   static const std::set<std::string_view> kIgnored = {
@@ -68,9 +92,27 @@ bool is_ignored(const std::string& name) {
 std::optional<SessionProblem> read_set(const RawStatement& raw, Statement& statement) {
   const std::string kind = text_field(raw.node, "kind");
   const std::string name = text_field(raw.node, "name");
-  if (name == "role" || name == "session_authorization") return kRole;
-  if (kind == "VAR_SET_MULTI" || name.rfind("default_transaction_", 0) == 0)
-    return kMode;  // SET TRANSACTION, SET SESSION CHARACTERISTICS
+  if (name == "role") return read_role(raw, statement);
+  if (name == "session_authorization") {
+    if (kind == "VAR_SET_VALUE") return kRole;
+    statement.session_use = SessionUse::role;  // Back to who it was.
+    return std::nullopt;
+  }
+  if (kind == "VAR_SET_MULTI") {  // SET TRANSACTION, SET SESSION CHARACTERISTICS
+    const Tree& modes = field(raw.node, "args");
+    if (name == "TRANSACTION SNAPSHOT" || !are_usual_modes(modes)) return kMode;
+    statement.session_use = SessionUse::ignored;
+    return std::nullopt;
+  }
+  if (name.rfind("default_transaction_", 0) == 0) {
+    const Tree& values = field(raw.node, "args");
+    const auto value = values.is_array() ? constant_text(values[0]) : std::string();
+    if (!value.empty() && value != "read committed" && means_on(value)) return kMode;
+    if (name == "default_transaction_isolation" && !value.empty() && value != "read committed")
+      return kMode;
+    statement.session_use = SessionUse::ignored;
+    return std::nullopt;
+  }
   if (name == "standard_conforming_strings") {
     const Tree& values = field(raw.node, "args");
     if (values.is_array() && !means_on(constant_text(values[0])))
@@ -123,7 +165,7 @@ bool read_set_config(const RawStatement& raw, Statement& statement) {
 
 std::optional<SessionProblem> read_transaction(const RawStatement& raw, Statement& statement) {
   const std::string kind = text_field(raw.node, "kind");
-  if (raw.node.contains("options")) return kMode;
+  if (raw.node.contains("options") && !are_usual_modes(field(raw.node, "options"))) return kMode;
   if (true_field(raw.node, "chain"))
     return SessionProblem{"COMMIT AND CHAIN is not supported", "write COMMIT; BEGIN"};
   if (kind == "TRANS_STMT_BEGIN" || kind == "TRANS_STMT_START") {
@@ -174,9 +216,13 @@ std::optional<SessionProblem> read_session_use(const RawStatement& raw, Statemen
       return kRole;
     return std::nullopt;
   }
-  if (raw.tag == "VariableShowStmt") statement.session_use = SessionUse::ignored;
+  if (raw.tag == "VariableShowStmt" || raw.tag == "ListenStmt" || raw.tag == "UnlistenStmt")
+    statement.session_use = SessionUse::ignored;
+  if (raw.tag == "DiscardStmt")
+    statement.session_use =
+        text_field(raw.node, "target") == "DISCARD_ALL" ? SessionUse::discard : SessionUse::ignored;
   if (raw.tag == "LockStmt") statement.session_use = SessionUse::lock;
-  if (raw.tag == "PrepareStmt" || raw.tag == "DeclareCursorStmt") {
+  if (raw.tag == "PrepareStmt" || raw.tag == "DeclareCursorStmt" || raw.tag == "LoadStmt") {
     statement.session_use = SessionUse::state;
     statement.temporary.push_back("");  // Used by EXECUTE and FETCH, which are opaque anyway.
   }

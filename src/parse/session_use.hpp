@@ -14,7 +14,7 @@ struct SessionProblem {
 };
 
 /// Fills session_use, setting_name, setting_value and temporary. Gives a reason when the statement
-/// cannot be part of a job (SET ROLE, two-phase commit, …).
+/// cannot be part of a job (two-phase commit, …).
 std::optional<SessionProblem> read_session_use(const RawStatement& raw, Statement& statement);
 
 }  // namespace lockkeeper::parse

@@ -29,6 +29,8 @@ enum class SessionUse {
   setting,  ///< SET, RESET, set_config(): changes what later statements of the file mean
   local,    ///< SET LOCAL: means something inside a transaction only
   ignored,  ///< ours to set, or without effect on a job (lock_timeout, client_encoding, SHOW)
+  role,     ///< SET ROLE: whose rights the statements after it have
+  discard,  ///< DISCARD ALL: everything is as at the beginning
   begin,
   commit,
   savepoint,  ///< SAVEPOINT, RELEASE, ROLLBACK TO
@@ -51,7 +53,9 @@ struct Part {
   bool fills = false;  ///< rows may have to be written: another type, numbers, a default per row
   bool cascade = false;
   bool not_valid = false, using_index = false, concurrently = false, has_using = false;
-  std::string constraint_type;  ///< for add constraint: check, foreign key, unique, …
+  std::string constraint_type;   ///< for add constraint: check, foreign key, unique, …
+  bool may_lack = false;         ///< IF EXISTS; of what is made, IF NOT EXISTS
+  bool column_may_lack = false;  ///< DROP COLUMN IF EXISTS, ADD COLUMN IF NOT EXISTS
 };
 
 struct Statement {
@@ -68,7 +72,8 @@ struct Statement {
   bool brief = false;    ///< one ALTER TABLE whose lock is held for a moment, whatever the rows
   SessionUse session_use = SessionUse::none;
   std::string setting_name;                  ///< session_use == setting; empty: RESET ALL
-  std::optional<std::string> setting_value;  ///< empty: back to the default
+  std::optional<std::string> setting_value;  ///< empty: back to the default; of SET ROLE, the role
+  bool role_is_local = false;                ///< SET LOCAL ROLE
   std::vector<std::string> temporary;        ///< names that exist in this session only
   /// Tables whose columns it takes by their places: INSERT without a list, INSERT … SELECT *.
   std::vector<ObjectRef> by_position;

@@ -221,22 +221,22 @@ INSTANTIATE_TEST_SUITE_P(
         RefusalCase{"DROP TABLE lockkeeper.ddl_job", "lockkeeper schema", 1, 1},
         RefusalCase{"DROP SCHEMA lockkeeper CASCADE", "lockkeeper schema", 1, 1},
         RefusalCase{"SELECT 1;\n\\d t", "syntax error", 2, 1},
-        RefusalCase{"SET ROLE x", "runs as the role", 1, 1},
-        RefusalCase{"RESET ROLE", "runs as the role", 1, 1},
-        RefusalCase{"SELECT set_config('role', 'x', false)", "runs as the role", 1, 1},
-        RefusalCase{"SET SESSION AUTHORIZATION x", "runs as the role", 1, 1},
+        RefusalCase{"SELECT set_config('role', 'x', false)", "set_config('role')", 1, 1},
+        RefusalCase{"SET SESSION AUTHORIZATION x", "SESSION AUTHORIZATION", 1, 1},
+        RefusalCase{"BEGIN; SELECT 1; SET ROLE x; SELECT 2; COMMIT", "role cannot change", 1, 18},
+        RefusalCase{"BEGIN; SELECT 1; DISCARD ALL; COMMIT", "transaction block", 1, 18},
+        RefusalCase{"SET default_transaction_read_only = on", "READ WRITE", 1, 1},
+        RefusalCase{"SET default_transaction_isolation = 'serializable'", "READ COMMITTED", 1, 1},
         RefusalCase{"BEGIN; SELECT 1", "BEGIN without COMMIT", 1, 1},
         RefusalCase{"BEGIN; SELECT 1; ROLLBACK", "ROLLBACK", 1, 18},
         RefusalCase{"BEGIN; VACUUM t; COMMIT", "transaction block", 1, 8},
-        RefusalCase{"BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT 1; COMMIT", "transaction modes", 1,
-                    1},
-        RefusalCase{"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "transaction modes", 1,
-                    1},
+        RefusalCase{"BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT 1; COMMIT", "READ COMMITTED", 1, 1},
+        RefusalCase{"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "READ WRITE", 1, 1},
         RefusalCase{"SELECT 1;\nSELECT 'caf\xe9'", "not UTF-8", 2, 12},
         RefusalCase{"SELECT '\xe0\x9c\x9f'", "not UTF-8", 1, 9},
         RefusalCase{"SELECT '\xed\xa0\x80'", "not UTF-8", 1, 9},
         RefusalCase{"PREPARE TRANSACTION 'x'", "two-phase", 1, 1},
-        RefusalCase{"SAVEPOINT a", "SAVEPOINT", 1, 1}, RefusalCase{"DISCARD ALL", "session", 1, 1},
+        RefusalCase{"SAVEPOINT a", "SAVEPOINT", 1, 1},
         RefusalCase{"SET standard_conforming_strings = off", "standard_conforming", 1, 1}));
 
 // The tree of version 15 loses negative numbers: refused there, and kept by later ones.
@@ -343,6 +343,49 @@ TEST(ParserFile, set_changes_what_follows_and_makes_no_job) {
   EXPECT_EQ(units[1].settings.at("search_path"), "");
   EXPECT_EQ(units[1].settings.count("lock_timeout"), 0U);
   EXPECT_TRUE(units[2].settings.empty());
+}
+
+TEST(ParserFile, set_role_holds_for_the_jobs_after_it) {
+  const auto units = parse_file(
+      "SELECT 0; SET ROLE app; CREATE TABLE a (); RESET ALL; BEGIN; SET LOCAL ROLE \"Other\"; "
+      "SELECT "
+      "1; SELECT 2; RESET ROLE; COMMIT; SELECT 3; SET ROLE app; SET ROLE NONE; SELECT 4; SET ROLE "
+      "app; DISCARD ALL; SELECT 5");
+  std::vector<std::string> roles;
+  for (const auto& unit : units)
+    roles.push_back(unit.settings.count("role") == 0 ? "" : unit.settings.at("role"));
+  EXPECT_EQ(roles, (std::vector<std::string>{"", "app", "Other", "", "", ""}));
+  EXPECT_EQ(units[2].statements.size(), 2U);
+}
+
+TEST(ParserFile, what_a_job_has_or_is_anyway_is_passed_over) {
+  EXPECT_EQ(
+      sizes("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE, NOT DEFERRABLE; SELECT 1; COMMIT; "
+            "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE; SET TRANSACTION ISOLATION "
+            "LEVEL READ COMMITTED; SET default_transaction_read_only = off; SET "
+            "default_transaction_isolation = 'read committed'; LISTEN a; UNLISTEN *; DISCARD "
+            "PLANS; SELECT 2"),
+      (Sizes{1, 1}));
+}
+
+TEST(ParserFile, load_stays_with_what_may_use_it) {
+  EXPECT_EQ(sizes("LOAD 'auto_explain'; CREATE TABLE a (); SELECT make('b'); DROP TABLE c"),
+            (Sizes{3, 1}));
+}
+
+TEST(ParserFile, it_is_kept_what_made_one_job_of_several_statements) {
+  const auto units = parse_file(
+      "CREATE TEMP TABLE x (a int); CREATE TABLE b (); CALL f(); BEGIN; SELECT 1; SELECT 2; "
+      "COMMIT");
+  EXPECT_EQ(units[0].together_by, "CREATE TEMP TABLE x (a int)");
+  EXPECT_EQ(units[1].together_by, "BEGIN … COMMIT");
+  try {
+    parse_file("CREATE TEMP TABLE x (a int); CREATE INDEX CONCURRENTLY ON b (c); CALL f()");
+    FAIL();
+  } catch (const InputError& error) {
+    EXPECT_NE(error.report().hint.find("begins with CREATE TEMP TABLE x (a int)"),
+              std::string::npos);
+  }
 }
 
 TEST(ParserFile, single_transaction_makes_one_job_of_all) {

@@ -176,13 +176,20 @@ TEST_F(Role, a_foreign_advisory_lock_keeps_no_dead_worker_alive) {
 
 TEST_F(Role, promise_12_a_forged_specification_gains_nothing) {
   pg::Session plain(dsn("plain"), "test");
-  const auto rows = plain.statement(
-      "SELECT id FROM lockkeeper.enqueue('[{\"action\": \"x\", \"statements\": [\"DO $$ BEGIN "
-      "RESET ROLE; "
-      "DROP TABLE public.secret; END $$\"], \"refs\": [], \"transactional\": false, \"opaque\": "
-      "false, "
-      "\"search_path\": \"public\", \"role\": \"keeper\"}]', '{}')");
-  const JobId job{rows.front().integer("id")};
+  const auto forged = [&](const std::string& more) {
+    return plain
+        .statement(
+            "SELECT id FROM lockkeeper.enqueue('[{\"action\": \"x\", \"statements\": [\"DO $$ "
+            "BEGIN "
+            "RESET ROLE; DROP TABLE public.secret; END $$\"], \"refs\": [], \"transactional\": "
+            "false, "
+            "\"opaque\": false, \"search_path\": \"public\"" +
+            more + "}]', '{}')")
+        .front()
+        .integer("id");
+  };
+  EXPECT_THROW(forged(", \"role\": \"keeper\""), Error);
+  const JobId job{forged("")};
   EXPECT_EQ(end_of(job), "cancelled");
   EXPECT_EQ(error_of(job), "42501");
   EXPECT_EQ(value("SELECT role FROM lockkeeper.history WHERE id = " + job.str()), "plain");
@@ -259,6 +266,36 @@ TEST_F(Role, a_role_that_was_set_is_the_one_that_counts) {
   EXPECT_EQ(value("SELECT role FROM (SELECT role FROM lockkeeper.jobs UNION ALL SELECT role FROM "
                   "lockkeeper.history) x"),
             "plain_group");
+}
+
+// SET ROLE in a file: PostgreSQL's own rule says who may become whom.
+TEST_F(Role, promise_12_set_role_gives_the_jobs_after_it_that_role_and_no_more) {
+  execute("GRANT plain_group TO keeper; GRANT CREATE, USAGE ON SCHEMA own TO plain_group");
+  client::Client client(dsn("plain"));
+  const auto jobs =
+      client.apply({{"",
+                     "CREATE TABLE own.a (); SET ROLE plain_group; CREATE TABLE own.b (); BEGIN; "
+                     "CREATE TABLE own.c (); INSERT INTO secret VALUES (1); COMMIT"}});
+  EXPECT_EQ(ends_of({jobs[0].id, jobs[1].id, jobs[2].id}),
+            (std::vector<std::string>{"synced", "synced", "cancelled"}));
+  EXPECT_EQ(value("SELECT string_agg(tableowner, ' ' ORDER BY tablename) FROM pg_tables WHERE "
+                  "schemaname = 'own'"),
+            "plain plain_group");
+  for (const char* role : {"keeper", "postgres"}) try {
+      client.apply({{"", std::string("SET ROLE ") + role + "; DROP TABLE secret"}});
+      FAIL() << role;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.sqlstate(), "42501");
+    }
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.jobs"), "0");
+  EXPECT_EQ(value("SELECT count(*) FROM secret"), "1");
+  // Who may act as it may submit it again, too.
+  const auto again = client.steer(jobs::Verb::retry, {{jobs[2].id}, {}, {}, false}).front();
+  EXPECT_TRUE(again.done) << again.answer;
+  EXPECT_EQ(
+      value("SELECT role FROM (SELECT role, id FROM lockkeeper.jobs UNION ALL SELECT role, id FROM "
+            "lockkeeper.history) AS j ORDER BY id DESC LIMIT 1"),
+      "plain_group");
 }
 
 TEST_F(Role, the_tables_of_the_queue_are_closed_and_others_jobs_cannot_be_cancelled) {
