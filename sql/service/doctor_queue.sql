@@ -29,4 +29,10 @@ SELECT 5, 'queue', CASE WHEN q.old > 60 THEN 'warning' ELSE 'ok' END,
 UNION ALL
 SELECT 6, 'nodes', 'warning', pg_catalog.format('node %s is %s versions behind, and holds up jobs', v.name, v.lag), 'lockkeeper nodes'
   FROM lockkeeper.nodes AS v WHERE v.lag > 1 AND pg_catalog.cardinality(v.holds_up) > 0
+UNION ALL
+SELECT DISTINCT 7, 'queue', 'warning', pg_catalog.format('pid %s has held locks of the queue for %s s: it has submitted, and is not committed',
+           a.pid, pg_catalog.round(extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start))), 'lockkeeper blockers'
+  FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid IN (1280009593, 1280009594)
+   AND a.datname = pg_catalog.current_database() AND a.xact_start < pg_catalog.clock_timestamp() - interval '5 s'
 ) AS f ORDER BY f.n, f.finding;

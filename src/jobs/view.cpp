@@ -5,9 +5,9 @@
 namespace lockkeeper::jobs {
 namespace {
 
-std::vector<Json> objects(const pg::Rows& rows) {
+std::vector<Json> objects(const pg::Rows& rows, const char* column = "job") {
   std::vector<Json> result;
-  for (const auto row : rows) result.push_back(Json::parse(row.text("job")));
+  for (const auto row : rows) result.push_back(Json::parse(row.text(column)));
   return result;
 }
 
@@ -35,6 +35,10 @@ std::vector<GraphNode> graph(pg::Session& session, int limit) {
       nodes.back().waits_for.emplace_back(JobId{row.integer("waits_for")}, row.text("object"));
   }
   return nodes;
+}
+
+std::vector<Json> holders(pg::Session& session) {
+  return objects(session.run(sql::jobs_holders), "holder");
 }
 
 void confirm(pg::Session& session) { session.run(sql::jobs_confirm); }

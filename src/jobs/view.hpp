@@ -38,6 +38,13 @@ std::optional<Json> show(pg::Session& session, JobId job);
 /// State of each of `ids`, where they are now: {id, state, action, dependency_id, error, …}.
 std::vector<Json> states(pg::Session& session, const std::vector<JobId>& ids);
 
+/// Other transactions that have held locks of the queue itself for more than a second, oldest
+/// first:
+/// {"blocker": "queue", "pid", "prepared", "role", "application", "transaction_state",
+/// "transaction_age_seconds", "whole_queue", "query"}. Submissions for the same objects, and the
+/// ends of jobs of them, wait for those.
+std::vector<Json> holders(pg::Session& session);
+
 /// Makes what this session has seen durable: workers do not wait for the disk after each job (the
 /// job and its change are one commit, so a crash takes both or neither), but who tells somebody
 /// that a job has ended must.

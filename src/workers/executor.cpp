@@ -342,7 +342,7 @@ Work Executor::run_in_transaction(const Work& work) {
   JobSession dressed(session_, own_, first,
                      again ? settings_.lock_timeout
                            : std::min(settings_.lock_timeout, settings_.first_lock_timeout));
-  if (again) look(dressed, locks_of(first));
+  if (again) look(dressed, first, locks_of(first));
   // The next claim rides on this commit, unless the session is to be thrown away.
   const bool traces = dressed.leaves_traces() || may_leave_temporary(work);
   const bool claims =

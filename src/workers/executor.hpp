@@ -155,7 +155,14 @@ class Executor {
   /// Looks who holds locks in the way. Throws Error (55P03, query "look") when one of them has been
   /// there for longer than a lock is waited for: asking would only put the application's queries
   /// into a queue behind us.
-  void look(const JobSession& dressed, const std::vector<plan::TableLock>& locks);
+  void look(const JobSession& dressed, const jobs::Job& job,
+            const std::vector<plan::TableLock>& locks);
+  /// When a transaction was first seen whose age the role may not know.
+  using Seen = std::map<std::string, std::chrono::steady_clock::time_point>;
+  std::optional<Report> oldest_of(const pg::Rows& rows, bool with_query, Seen& seen);
+  /// Who has held a lock of the queue that the job's end needs for longer than a lock is waited
+  /// for: an open transaction that has submitted something for the same objects.
+  std::optional<Report> held_in_queue(const jobs::Job& job, Seen& seen);
   void stop_autovacuum(int pid);
   [[nodiscard]] std::vector<plan::TableLock> locks_of(const jobs::Job& job) const;
   void settle_failure(const jobs::Job& job, const Error& error);
@@ -206,7 +213,7 @@ class Executor {
   Waiting waiting_;
   std::chrono::milliseconds look_again_after_{50};
   /// Transactions in the way whose age our role may not see, and when we saw them first.
-  std::map<std::string, std::chrono::steady_clock::time_point> seen_;
+  Seen seen_;
   std::chrono::steady_clock::time_point lag_seen_;
   std::chrono::milliseconds lag_{0};
   std::string held_back_;     ///< as it was said last

@@ -3,10 +3,7 @@
 #include <utility>
 
 #include "base/log.hpp"
-#include "catalog/reader.hpp"
 #include "pg/quote.hpp"
-#include "plan/lock_rules.hpp"
-#include "sql/queries.hpp"
 #include "trash/trash.hpp"
 #include "workers/executor.hpp"
 
@@ -25,27 +22,6 @@ const Report kCancelled =
 const Report kStopped =
     cancelled_report("cancelled while it ran outside of a transaction; what it had done stays",
                      "it may have done a part of its work: look, then submit what is left");
-
-std::string text_or(const pg::Row& row, const char* column, const std::string& otherwise) {
-  return row.null(column) ? otherwise : row.text(column);
-}
-
-// The query may be no business of the role that submitted the job.
-Report blocker_report(const pg::Row& row, double age, bool with_query) {
-  Report report;
-  report.sqlstate = "55P03";
-  const std::string who = row.null("pid") ? "prepared transaction " + text_or(row, "gid", "?")
-                                          : "pid " + row.text("pid");
-  report.message = "waits for " + who + ", which holds " + row.text("held") + " on " +
-                   row.text("object") + " for " + std::to_string(static_cast<int>(age)) + " s";
-  if (!row.null("role"))
-    report.message += " (role " + row.text("role") + ", application \"" +
-                      text_or(row, "application", "") + "\", " + text_or(row, "state", "?") + ")";
-  if (with_query) report.detail = text_or(row, "query", "");
-  report.waits_for = "lock";
-  report.held_seconds = age;
-  return report;
-}
 
 // The statement ends its transaction itself, or must not be in one: our parser could not know.
 bool wants_outside(const Error& error) {
@@ -86,66 +62,6 @@ Report Executor::explained(const jobs::Job& job, const Error& error) const {
     report.hint = "the worker's role must be a member of it: GRANT " + pg::quote_ident(job.role) +
                   " TO " + pg::quote_ident(own_.login);
   return report;
-}
-
-std::vector<plan::TableLock> Executor::locks_of(const jobs::Job& job) const {
-  std::vector<plan::TableLock> locks;
-  if (job.unparsed_run) return locks;
-  for (const auto& text : job.statements)
-    for (const auto& statement : parse::parse(text))
-      for (const auto& part : statement.parts)
-        for (auto& lock : plan::locks_of(part, {}))
-          if (lock.mode != plan::LockMode::none) locks.push_back(std::move(lock));
-  return locks;
-}
-
-void Executor::look(const JobSession& dressed, const std::vector<plan::TableLock>& locks) {
-  if (locks.empty()) return;
-  std::vector<std::string> names;
-  for (const auto& lock : locks) names.push_back(lock.object);
-  const auto rows = [&] {
-    const pg::Transaction tx(session_, dressed.begin_text());
-    const auto oids = catalog::resolve(session_, names);
-    nlohmann::json wanted = nlohmann::json::array();
-    for (const auto& lock : locks)
-      if (const auto found = oids.find(lock.object); found != oids.end())
-        wanted.push_back({found->second, to_string(lock.mode)});
-    const catalog::SafeSearchPath safe(session_);
-    return session_.run(sql::workers_blockers, pg::Params::of(wanted.dump()));
-  }();
-  const auto now = std::chrono::steady_clock::now();
-  std::map<std::string, std::chrono::steady_clock::time_point> seen;
-  Report report;
-  double oldest = std::chrono::duration<double>(settings_.lock_timeout).count();
-  for (const auto row : rows) {
-    const auto known = seen_.find(row.text("transaction"));
-    const auto first = known == seen_.end() ? now : known->second;
-    seen[row.text("transaction")] = first;
-    const double age =
-        row.null("age") ? std::chrono::duration<double>(now - first).count() : row.real("age");
-    if (row.boolean("autovacuum")) stop_autovacuum(static_cast<int>(row.integer("pid")));
-    if (age < oldest) continue;
-    oldest = age;
-    report = blocker_report(row, age, dressed.trusted());
-  }
-  seen_ = std::move(seen);
-  if (report.message.empty()) return;
-  // The longer it has been there, the longer it may stay.
-  const auto fifth = std::chrono::milliseconds(static_cast<int>(std::min(oldest, 5.0) * 200));
-  look_again_after_ = std::max(std::chrono::milliseconds(50), fifth);
-  metrics_.count(metrics::lock_refused_total, labels({{"why", "look"}}));
-  throw Error(Retry::same_session, report, kLook);
-}
-
-// Only a superuser may, or a member of pg_signal_autovacuum_worker (18); others wait for its end.
-void Executor::stop_autovacuum(int pid) {
-  try {
-    session_.run(sql::workers_cancel_backend, pg::Params::of(pid));
-    metrics_.count(metrics::autovacuum_stopped_total, labels());
-    log::info("autovacuum stopped", {{"pid", std::to_string(pid)}});
-  } catch (const Error&) {
-    if (session_.broken()) throw;
-  }
 }
 
 bool Executor::may_retry(const jobs::Job& job, const Error& error) const {
@@ -224,7 +140,11 @@ bool Executor::hand_back(const jobs::Job& job, const Error& error) {
   const auto delay = stopped  ? std::chrono::milliseconds(0)
                      : looked ? look_again_after_
                               : settings_.lock_backoff.after(job.tries + 1, random_unit());
-  if (!jobs::hand_back(session_, job.claim, delay, !stopped && !looked, error.report()))
+  // Found at the job's end: its locks on tables are given back, and the next try looks first.
+  const auto in_queue =
+      !looked && error.sqlstate() == "55P03" ? held_in_queue(job, seen_) : std::nullopt;
+  if (!jobs::hand_back(session_, job.claim, delay, !stopped && !looked,
+                       in_queue ? *in_queue : error.report()))
     return false;
   if (looked) {
     hooks_.retry_after(delay);

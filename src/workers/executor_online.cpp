@@ -205,7 +205,7 @@ bool Executor::run_step(const jobs::Job& job, const jobs::StoredStep& step,
   const bool patient = plan::patient(step.step);
   JobSession dressed(session_, own_, part,
                      patient ? settings_.long_lock_timeout : settings_.lock_timeout);
-  if (!patient) look(dressed, step.step.locks);
+  if (!patient) look(dressed, job, step.step.locks);
   log::info("step begins", {{"job", job.claim.job.str()}, {"step", std::to_string(step.seq)}});
   send_in_steps({part}, dressed, end, [&] { need_same_dependents(step); });
   return !dressed.trusted();
@@ -222,7 +222,7 @@ void Executor::rehearse_drop(const jobs::Job& job, const std::vector<jobs::Store
                   [](const auto& lock) { return lock.rewrites || lock.scans; }))
     return;
   JobSession dressed(session_, own_, job, settings_.lock_timeout);
-  look(dressed, last.locks);
+  look(dressed, job, last.locks);
   const pg::Transaction undone(session_, dressed.begin_text());
   for (const auto& statement : last.statements) dressed.run(statement);
 }

@@ -102,6 +102,34 @@ TEST_F(Executor, promise_9_who_has_been_in_the_way_for_long_is_not_queued_behind
   EXPECT_EQ(end_of(job), "synced");
 }
 
+// The end of a job needs the locks that a submission has until its transaction ends.
+TEST_F(Executor, promise_10_an_open_transaction_that_has_submitted_is_named_and_met_once) {
+  as_owner("CREATE TABLE t (a int)");
+  const auto job = submit("ALTER TABLE t ADD b int");
+  pg::Session holder(dsn(), "holder");
+  holder.script("BEGIN; SELECT lockkeeper.submit('ALTER TABLE t ADD c int')");
+  await("SELECT max(clock_timestamp() - xact_start) > '0.2 s' FROM pg_stat_activity WHERE pid = " +
+            std::to_string(holder.backend_pid()),
+        "true");
+  start_workers();
+  await("SELECT tries FROM lockkeeper.jobs", "1");
+  const auto looks = [&] { return std::stoi(value("SELECT epoch FROM lockkeeper.jobs")); };
+  int held = 0;
+  for (const int first = looks(); looks() < first + 4;)
+    held += std::stoi(
+        value("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = "
+              "'t'::regclass"));
+  EXPECT_EQ(held, 0);
+  EXPECT_EQ(value("SELECT tries FROM lockkeeper.jobs"), "1");
+  const auto message = value("SELECT error->>'message' FROM lockkeeper.jobs");
+  EXPECT_NE(message.find("waits for pid " + std::to_string(holder.backend_pid()) +
+                         ", which holds ExclusiveLock on the entry of "),
+            std::string::npos)
+      << message;
+  holder.script("COMMIT");
+  EXPECT_EQ(end_of(job), "synced");
+}
+
 TEST_F(Executor, promise_9_a_prepared_transaction_in_the_way_is_named) {
   if (value("SELECT current_setting('max_prepared_transactions')") == "0")
     GTEST_SKIP() << "this server takes no prepared transactions";
