@@ -133,6 +133,7 @@ struct Facts {
   /// Why dropped tables go for good; empty: the trash keeps them; none: nobody asked.
   std::optional<std::string> not_kept;
   int server_version = 0;                          ///< 150018
+  std::string current_schema;                      ///< where a name without one would be made
   std::map<std::string, Table> tables;             ///< by name as written in the statement
   std::map<std::string, bool> volatile_function;   ///< by unqualified name
   std::map<std::string, bool> constrained_domain;  ///< by type name as written

@@ -48,13 +48,17 @@ void add_config(CLI::App& app, Context& context) {
   const auto words = std::make_shared<WorkWords>();
   CLI::App* check = add(*group, "check", "Say whether a file of settings can be taken", words);
   check->footer("Example:\n  lockkeeper config check --config lockkeeper.toml");
+  add_json_option(*check, context);
   check->callback([&context, check, words] {
-    context.action = [check, words] {
+    context.action = [&context, check, words] {
       take_file(*check, *words);
       settings_of(*words);
       for (const auto& dsn : words->dsns) const pg::Dsn parsed(dsn);
-      std::cout << (words->config.empty() ? "the settings" : words->config) << " can be taken"
-                << std::endl;
+      if (context.json)
+        print_json({{"good", true}, {"file", words->config}});
+      else
+        std::cout << (words->config.empty() ? "the settings" : words->config) << " can be taken"
+                  << std::endl;
       return kDone;
     };
   });

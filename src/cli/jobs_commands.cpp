@@ -1,4 +1,4 @@
-// jobs, show, watch, history, stats, graph.
+// jobs, watch, history, stats, graph.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -68,49 +68,6 @@ void print_history(const std::vector<Json>& jobs) {
               rows);
 }
 
-void print_steps(const Json& steps) {
-  if (!steps.is_array()) return;
-  int number = 0;
-  for (const auto& step : steps) {
-    if (!step.contains("sql")) continue;
-    std::cout << fmt::format("step {}  {}{}\n", ++number, step.value("kind", ""),
-                             step.contains("state") ? ", " + step.value("state", "") : "");
-    for (const auto& statement : step["sql"]) std::cout << "  " << cell(statement) << '\n';
-  }
-}
-
-int show_job(Context& context, std::int64_t id) {
-  auto client = context.client();
-  const auto job = client.show(JobId{id});
-  if (!job) {
-    std::cerr << "error: there is no job " << id
-              << "\nhint: see \"lockkeeper jobs\" and \"lockkeeper history\"" << std::endl;
-    return kFailed;
-  }
-  if (context.json) {
-    print_json(*job);
-    return kDone;
-  }
-  for (const auto& [name, value] : job->items()) {
-    if (value.is_null() || name == "statement" || name == "error" || name == "steps" ||
-        name == "progress")
-      continue;
-    const std::string text = name == "objects" ? short_objects(value) : cell(value);
-    std::cout << name << std::string(name.size() < 16 ? 16 - name.size() : 1, ' ') << text << '\n';
-  }
-  if (const auto progress = progress_words(*job); !progress.empty())
-    std::cout << "progress        " << progress << '\n';
-  std::cout << "statement\n  " << cell((*job)["statement"]) << '\n';
-  print_steps((*job)["steps"]);
-  if ((*job)["error"].is_object()) {
-    std::cout << pretty_error((*job)["error"]) << '\n';
-    if (const auto undo = cell((*job)["error"].value("undo", Json())); !undo.empty())
-      std::cout << "not taken back yet: " << undo << '\n';
-  }
-  std::cout.flush();
-  return kDone;
-}
-
 void print_graph(const std::vector<jobs::GraphNode>& nodes) {
   if (nodes.empty()) std::cout << "no unfinished jobs" << std::endl;
   for (const auto& node : nodes) {
@@ -120,6 +77,21 @@ void print_graph(const std::vector<jobs::GraphNode>& nodes) {
       std::cout << "  waits for job " << before.value << " (" << object << ")\n";
   }
   std::cout.flush();
+}
+
+Json as_json(const std::vector<jobs::GraphNode>& nodes) {
+  Json all = Json::array();
+  for (const auto& node : nodes) {
+    Json waits = Json::array();
+    for (const auto& [before, object] : node.waits_for)
+      waits.push_back({{"job", before.value}, {"object", object}});
+    all.push_back({{"id", node.id.value},
+                   {"state", node.state},
+                   {"action", node.action},
+                   {"statement", node.statement},
+                   {"waits_for", waits}});
+  }
+  return all;
 }
 
 std::string dot_quoted(const std::string& text) {
@@ -144,26 +116,41 @@ void print_dot(const std::vector<jobs::GraphNode>& nodes) {
   std::cout << "}" << std::endl;
 }
 
+Progress progress_of(const Context& context) {
+  return Progress(context.json ? Progress::Style::json : Progress::Style::text);
+}
+
+// One look at the whole queue, and at what was in it at the looks before. True: it is empty.
+bool look_at_all(client::Client& client, Progress& progress, std::vector<JobId>& followed) {
+  // Jobs stay on the screen until they have been seen in their last state.
+  for (const auto& job : client.jobs(1000)) {
+    const JobId id{job["id"].get<std::int64_t>()};
+    if (std::find(followed.begin(), followed.end(), id) == followed.end()) followed.push_back(id);
+  }
+  const auto states = client.states(followed);
+  progress.show(states);
+  const bool idle = std::all_of(states.begin(), states.end(), [](const Json& job) {
+    return client::is_final_state(cell(job["state"]));
+  });
+  if (followed.size() > 200 && idle) followed.clear();
+  return idle;
+}
+
 int watch_all(Context& context, bool until_empty) {
   auto client = context.client();
-  Progress progress(false);
+  auto progress = progress_of(context);
   std::vector<JobId> followed;
   if (!until_empty && client.jobs(1).empty())
     std::cerr << "no unfinished jobs; waiting for some (Ctrl-C ends)" << std::endl;
   while (true) {
-    // Jobs stay on the screen until they have been seen in their last state.
-    for (const auto& job : client.jobs(1000)) {
-      const JobId id{job["id"].get<std::int64_t>()};
-      if (std::find(followed.begin(), followed.end(), id) == followed.end()) followed.push_back(id);
+    try {
+      if (look_at_all(client, progress, followed) && until_empty) return kDone;
+      client.wait_for_change(std::chrono::milliseconds(250));
+    } catch (const Error& error) {
+      if (!client.lost()) throw;
+      progress.interrupted(error);
+      client.reconnect();
     }
-    const auto states = client.states(followed);
-    progress.show(states);
-    const bool idle = std::all_of(states.begin(), states.end(), [](const Json& job) {
-      return client::is_final_state(cell(job["state"]));
-    });
-    if (until_empty && idle) return kDone;
-    if (followed.size() > 200 && idle) followed.clear();
-    client.wait_for_change(std::chrono::milliseconds(250));
   }
 }
 
@@ -171,15 +158,20 @@ int watch_some(Context& context, const std::vector<std::int64_t>& ids) {
   auto client = context.client();
   std::vector<JobId> wanted;
   for (const auto id : ids) wanted.push_back(JobId{id});
+  std::sort(wanted.begin(), wanted.end());
+  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
   if (client.states(wanted).size() != wanted.size())
     throw InputError("there is no such job", "see \"lockkeeper jobs\" and \"lockkeeper history\"");
-  Progress progress(false);
+  auto progress = progress_of(context);
   std::vector<Json> last;
-  client.wait(wanted, [&](const std::vector<Json>& jobs) {
-    progress.show(jobs);
-    last = jobs;
-    return true;
-  });
+  client.wait(
+      wanted,
+      [&](const std::vector<Json>& jobs) {
+        progress.show(jobs);
+        last = jobs;
+        return true;
+      },
+      [&](const Error& error) { progress.interrupted(error); });
   progress.finish(last);
   return std::all_of(last.begin(), last.end(),
                      [](const Json& job) { return cell(job["state"]) == "synced"; })
@@ -291,25 +283,18 @@ void add_graph(CLI::App& app, Context& context) {
   words->limit = 1000;
   command->add_option("-n,--limit", words->limit, "At most so many jobs")
       ->check(CLI::Range(1, 100000));
-  command->add_flag("--dot", *dot, "In the DOT language of Graphviz");
+  CLI::Option* in_dot = command->add_flag("--dot", *dot, "In the DOT language of Graphviz");
+  add_json_option(*command, context);
+  command->get_option("--json")->excludes(in_dot);
   command->callback([&context, words, dot] {
     context.action = [&context, words, dot] {
       const auto nodes = context.client().graph(words->limit);
-      *dot ? print_dot(nodes) : print_graph(nodes);
+      if (context.json)
+        print_json(as_json(nodes));
+      else
+        *dot ? print_dot(nodes) : print_graph(nodes);
       return kDone;
     };
-  });
-}
-
-void add_show(CLI::App& app, Context& context) {
-  CLI::App* command =
-      add_command(app, context, "show", "Show one job with everything that is known of it",
-                  "lockkeeper show 12");
-  const auto words = std::make_shared<JobWords>();
-  command->add_option("id", words->ids, "Job id")->required()->expected(1);
-  add_json_option(*command, context);
-  command->callback([&context, words] {
-    context.action = [&context, words] { return show_job(context, words->ids.front()); };
   });
 }
 
@@ -319,6 +304,7 @@ void add_watch(CLI::App& app, Context& context) {
   const auto words = std::make_shared<JobWords>();
   command->add_option("ids", words->ids, "Job ids; without them, the whole queue until Ctrl-C");
   command->add_flag("--until-empty", words->until_empty, "End when no job is left");
+  command->add_flag("--json", context.json, "An object a line for each change");
   command->callback([&context, words] {
     context.action = [&context, words] {
       return words->ids.empty() ? watch_all(context, words->until_empty)

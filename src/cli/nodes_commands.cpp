@@ -112,20 +112,43 @@ std::vector<std::string> row_of(const versions::Blocker& blocker) {
           one_line(blocker.query)};
 }
 
+// Open transactions that have submitted.
+void print_holders(const std::vector<Json>& holders) {
+  std::cout
+      << "these hold locks of the queue itself: submissions for the same objects, and the ends "
+         "of jobs of them, wait\n";
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& holder : holders) {
+    const auto& age = holder["transaction_age_seconds"];
+    rows.push_back({holder["pid"].is_null() ? "prepared transaction " + cell(holder["prepared"])
+                                            : "pid " + cell(holder["pid"]),
+                    cell(holder["role"]), cell(holder["application"]),
+                    cell(holder["transaction_state"]) +
+                        (age.is_null() ? "" : " for " + duration(age.get<double>())),
+                    one_line(cell(holder["query"]))});
+  }
+  print_table({"WHO", "ROLE", "APPLICATION", "STATE", "QUERY"}, rows);
+}
+
 int show_blockers(Context& context, std::int64_t job) {
   auto client = context.client();
   if (job != 0 && !client.show(JobId{job}))
     throw InputError("there is no job " + std::to_string(job), "see \"lockkeeper jobs\"");
   const auto blockers = client.blockers(job == 0 ? std::nullopt : std::optional(JobId{job}));
+  const auto holders = job == 0 ? client.holders() : std::vector<Json>();
   if (context.json) {
     Json all = Json::array();
     for (const auto& blocker : blockers) all.push_back(json_of(blocker));
+    for (const auto& holder : holders) all.push_back(holder);
     print_json(all);
     return kDone;
   }
+  if (!holders.empty()) print_holders(holders);
+  if (!holders.empty() && !blockers.empty()) std::cout << '\n';
   if (blockers.empty()) {
-    std::cout << "no node and no transaction holds up " << (job == 0 ? "any job" : "the job")
-              << " between its steps" << std::endl;
+    if (holders.empty())
+      std::cout << "no node and no transaction holds up " << (job == 0 ? "any job" : "the job")
+                << " between its steps" << std::endl;
     return kDone;
   }
   std::vector<std::vector<std::string>> rows;
@@ -157,7 +180,7 @@ void add_blockers(CLI::App& app, Context& context) {
   CLI::App* command = add_command(
       app, context, "blockers",
       "Nodes and transactions that still use the version before, and so hold up a job between two "
-      "steps",
+      "steps; and open transactions that hold locks of the queue itself",
       "lockkeeper blockers\n  lockkeeper blockers 12");
   const auto job = std::make_shared<std::int64_t>(0);
   command->add_option("job", *job, "Job id; all jobs without it")->check(positive());

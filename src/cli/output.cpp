@@ -135,10 +135,14 @@ std::string cell(const Json& value) {
   return value.dump();
 }
 
-std::string pretty_error(const Json& error) {
+std::string pretty_error(const Json& error, const std::string& whole) {
   if (!error.is_object()) return {};
   const Report report = jobs::report_from_json(error.dump());
-  return InputError(report, report.statement).pretty();
+  const auto text = InputError(report, report.statement).pretty();
+  // Of several statements, which one; a place in it says it already.
+  if (whole.empty() || report.position > 0 || report.statement.empty() || report.statement == whole)
+    return text;
+  return text + "\n  in: " + cut(one_line(report.statement), 200);
 }
 
 }  // namespace lockkeeper::cli

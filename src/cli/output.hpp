@@ -35,6 +35,7 @@ std::size_t width_of(const std::string& text);
 std::string cell(const Json& value);
 
 /// An error as kept on a job, with the statement's line and a caret where the position is known.
-std::string pretty_error(const Json& error);
+/// `whole`: the job's statements, when it should be said which of them failed.
+std::string pretty_error(const Json& error, const std::string& whole = {});
 
 }  // namespace lockkeeper::cli

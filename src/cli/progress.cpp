@@ -2,12 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <unistd.h>
+
+#include <csignal>
 #include <iostream>
 
+#include "base/error.hpp"
 #include "client/client.hpp"
 
 namespace lockkeeper::cli {
 namespace {
+
+constexpr std::size_t kIdsMost = 10;
+constexpr std::size_t kMessageMost = 400;
+std::string on_interrupt;  // what the handler of SIGINT writes
 
 constexpr std::size_t kLines = 20;  // at most; and no more than the terminal has
 
@@ -60,7 +68,7 @@ std::string state_words(const Json& job) {
 }
 
 void Progress::show(const std::vector<Json>& jobs) {
-  if (quiet_) return;
+  if (style_ == Style::none) return;
   if (live_)
     redraw(jobs);
   else
@@ -96,15 +104,43 @@ void Progress::print_changes(const std::vector<Json>& jobs) {
     std::string words = state_words(job);
     if (last == words) continue;
     last = std::move(words);
-    std::cout << line_of(job, false) << std::endl;
+    if (style_ == Style::json)
+      std::cout << job.dump(-1, ' ', false, Json::error_handler_t::replace) << std::endl;
+    else
+      std::cout << line_of(job, false) << std::endl;
   }
 }
 
 void Progress::finish(const std::vector<Json>& jobs) const {
-  if (quiet_) return;
+  if (style_ != Style::text) return;
   for (const auto& job : jobs)
     if (job["error"].is_object() && client::is_final_state(cell(job["state"])))
-      std::cerr << "job " << job["id"] << ": " << pretty_error(job["error"]) << std::endl;
+      std::cerr << "job " << job["id"] << ": " << pretty_error(job["error"], cell(job["statement"]))
+                << std::endl;
 }
+
+void Progress::interrupted(const Error& error) {
+  std::cerr << "the connection was lost, and is sought for a minute; the jobs go on ("
+            << one_line(error.what()) << ")" << std::endl;
+  drawn_ = 0;
+}
+
+TellOnInterrupt::TellOnInterrupt(const std::vector<JobId>& jobs) {
+  std::string ids;
+  for (std::size_t i = 0; i < jobs.size() && i < kIdsMost; ++i) ids += " " + jobs[i].str();
+  if (jobs.size() > kIdsMost) ids = "";
+  const std::string text = std::string("\nwhat was submitted goes on: lockkeeper ") +
+                           (ids.empty() ? "watch" : "watch" + ids + ", or cancel" + ids) + "\n";
+  on_interrupt = text.substr(0, kMessageMost);
+  struct sigaction action = {};
+  action.sa_handler = [](int) {
+    // write() and _exit() are all that a handler may call.
+    const auto written = write(STDERR_FILENO, on_interrupt.data(), on_interrupt.size());
+    _exit(written < 0 ? 1 : 130);
+  };
+  sigaction(SIGINT, &action, nullptr);
+}
+
+TellOnInterrupt::~TellOnInterrupt() { std::signal(SIGINT, SIG_DFL); }
 
 }  // namespace lockkeeper::cli

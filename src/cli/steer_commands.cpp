@@ -164,13 +164,18 @@ void add_cutover(CLI::App& app, Context& context) {
       "lockkeeper cutover 12");
   const auto ids = std::make_shared<std::vector<std::int64_t>>();
   command->add_option("ids", *ids, "Job ids")->required()->check(positive());
+  add_json_option(*command, context);
   command->callback([&context, ids] {
     context.action = [&context, ids] {
       auto client = context.client();
+      Json all = Json::array();
       for (const auto id : *ids) {
-        client.alter(JobId{id}, {{"postpone_cutover", "off"}});
-        std::cout << "job " << id << ": its cut-over follows when it is ready" << std::endl;
+        const auto now = client.alter(JobId{id}, {{"postpone_cutover", "off"}});
+        all.push_back({{"id", id}, {"settings", now}});
+        if (!context.json)
+          std::cout << "job " << id << ": its cut-over follows when it is ready" << std::endl;
       }
+      if (context.json) print_json(all);
       return kDone;
     };
   });

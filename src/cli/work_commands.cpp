@@ -58,25 +58,28 @@ void reload(const Context& context, service::Service& service) {
   }
 }
 
-// A wrong address or password should be told at once, not in a log that nobody reads yet; one
-// database of several that is not there keeps nobody from serving the others.
+// What a server says no to (a wrong password, no such database, no lockkeeper schema) should be
+// told at once, not in a log that nobody reads yet. A server that does not answer may come: it is
+// waited for; and one database of several that is not there keeps nobody from serving the others.
 void need_one(const std::vector<std::string>& dsns) {
   std::exception_ptr first;
-  std::size_t failed = 0;
+  std::size_t refused = 0;
   for (const auto& dsn : dsns) {
     const pg::Dsn parsed(dsn);
+    bool answered = true;
     try {
       pg::Session session(parsed, "lockkeeper");
       pg::require_schema(session);
-    } catch (const std::exception& error) {
+      continue;
+    } catch (const Error& error) {
+      answered = error.query() != "connect" || pg::answers(parsed);
       if (!first) first = std::current_exception();
-      ++failed;
-      if (dsns.size() > 1)
-        log::warning("database cannot be served yet",
-                     {{"database", parsed.redacted()}, {"reason", error.what()}});
+      log::warning("database cannot be served yet",
+                   {{"database", parsed.redacted()}, {"reason", error.what()}});
     }
+    if (answered) ++refused;
   }
-  if (first && failed == dsns.size()) std::rethrow_exception(first);
+  if (first && refused == dsns.size()) std::rethrow_exception(first);
 }
 
 int work(Context& context, CLI::App& command, const WorkWords& words) {
@@ -115,7 +118,10 @@ int dev(Context& context, const WorkWords& words) {
   }
   const std::string dsn =
       "postgresql://postgres@/postgres?host=" + server.socket_directory() + "&port=5432";
-  std::cout << dsn << std::endl;
+  if (context.json)
+    std::cout << Json{{"dsn", dsn}, {"worker", with_worker}}.dump() << std::endl;
+  else
+    std::cout << dsn << std::endl;
   std::cerr
       << "PostgreSQL " << (with_worker ? "and a worker run" : "runs")
       << " until Ctrl-C; try:\n  export LOCKKEEPER_DSN='" << dsn
@@ -170,6 +176,7 @@ void add_dev(CLI::App& app, Context& context) {
   command->footer("Example:\n  lockkeeper dev");
   const auto words = std::make_shared<WorkWords>();
   add_work_options(*command, *words, 0);
+  command->add_flag("--json", context.json, "Print the connection string as an object");
   command->callback(
       [&context, words] { context.action = [&context, words] { return dev(context, *words); }; });
 }

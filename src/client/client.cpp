@@ -15,6 +15,8 @@ namespace {
 constexpr std::size_t kMany = 200;
 constexpr std::chrono::milliseconds kQuickLook{20};
 constexpr std::chrono::seconds kLongestRest{2};
+constexpr int kLockTimeoutMs = 10000;
+constexpr std::chrono::milliseconds kReconnectAfter{500};
 
 }  // namespace
 
@@ -22,9 +24,27 @@ bool is_final_state(const std::string& state) {
   return jobs::is_final(jobs::job_state_from(state));
 }
 
-Client::Client(const pg::Dsn& dsn)
-    : session_(std::make_unique<pg::Session>(dsn, "lockkeeper", 10000)) {
-  pg::require_schema(*session_);
+Client::Client(const pg::Dsn& dsn) : dsn_(dsn) { connect(); }
+
+void Client::connect() {
+  auto session = std::make_unique<pg::Session>(dsn_, "lockkeeper", kLockTimeoutMs);
+  pg::require_schema(*session);
+  session_ = std::move(session);
+  listening_ = false;
+}
+
+bool Client::lost() const { return session_->broken(); }
+
+void Client::reconnect(std::chrono::seconds most) {
+  const auto until = std::chrono::steady_clock::now() + most;
+  while (true) {
+    try {
+      return connect();
+    } catch (const Error&) {
+      if (std::chrono::steady_clock::now() >= until) throw;
+    }
+    std::this_thread::sleep_for(kReconnectAfter);
+  }
 }
 
 Client::~Client() = default;
@@ -75,7 +95,7 @@ jobs::Submitted Client::submit(const std::string& sql, const ApplyOptions& optio
     }
   }
   check_limits(units, options);
-  return jobs::submit(*session_, units, environment_for(options), options.submit).front();
+  return submit_units(units, options).front();
 }
 
 // As the worker will decide, but for what only it may or may not do.
@@ -91,21 +111,32 @@ std::optional<std::string> Client::why_not_kept(const parse::Unit& unit) {
   return trash::why_not(*session_, oids, trash::Asker::client);
 }
 
-plan::Plan Client::plan_of(const parse::Unit& unit, const std::string& role) {
+plan::Plan Client::plan_of(const parse::Unit& unit, const std::string& role,
+                           plan::Earlier& earlier) {
   // Nothing of what is tried here stays.
   const pg::Transaction tx(*session_);
-  auto facts = catalog::read(*session_, plan::wanted_facts(unit, role),
-                             [&](const std::string& text) { session_->statement(text); });
+  if (const auto path = unit.settings.find("search_path"); path != unit.settings.end())
+    session_->statement("SELECT pg_catalog.set_config('search_path', $1::pg_catalog.text, true)",
+                        pg::Params::of(path->second));
+  auto wanted = plan::wanted_facts(unit, role);
+  for (auto& name : plan::names_made(unit)) wanted.tables.push_back(std::move(name));
+  auto facts =
+      catalog::read(*session_, wanted, [&](const std::string& text) { session_->statement(text); });
+  const auto schema = session_->statement("SELECT pg_catalog.current_schema() AS name");
+  if (!schema.front().null("name")) facts.current_schema = schema.front().text("name");
   facts.nodes = versions::any_nodes(*session_);
   facts.not_kept = why_not_kept(unit);
-  return plan::explain(unit, facts);
+  auto plan = plan::explain(unit, facts);
+  plan.problems = plan::problems(unit, facts, earlier);
+  return plan;
 }
 
 void Client::check_limits(const std::vector<parse::Unit>& units, const ApplyOptions& options) {
   if (!options.refuse_rewrite && !options.refuse_scan && options.longest_stall.count() < 0) return;
   const auto role = jobs::environment_of(*session_).role;
+  plan::Earlier earlier;
   for (const auto& unit : units) {
-    const auto plan = plan_of(unit, role);
+    const auto plan = plan_of(unit, role, earlier);
     std::string problem;
     for (const auto& step : plan.steps)
       for (const auto& lock : step.locks) {
@@ -129,6 +160,22 @@ void Client::check_limits(const std::vector<parse::Unit>& units, const ApplyOpti
   }
 }
 
+std::vector<jobs::Submitted> Client::submit_units(const std::vector<parse::Unit>& units,
+                                                  const ApplyOptions& options) {
+  try {
+    return jobs::submit(*session_, units, environment_for(options), options.submit);
+  } catch (const Error& error) {
+    if (error.sqlstate() != "55P03") throw;
+    Report report = error.report();
+    report.message = "nothing was submitted: an open transaction has held the queue's locks for " +
+                     std::to_string(kLockTimeoutMs / 1000) + " s";
+    report.hint =
+        "see who: lockkeeper blockers; one that has called lockkeeper.submit() is to be "
+        "committed at once";
+    throw Error(error.retry(), report, error.query());
+  }
+}
+
 jobs::Environment Client::environment_for(const ApplyOptions& options) {
   auto environment = jobs::environment_of(*session_);
   for (const auto& [name, value] : options.tuning)
@@ -147,7 +194,7 @@ std::vector<jobs::Submitted> Client::apply(const std::vector<SourceText>& source
     for (auto& unit : units_of(source, options)) units.push_back(std::move(unit));
   if (units.empty()) return {};
   check_limits(units, options);
-  return jobs::submit(*session_, units, environment_for(options), options.submit);
+  return submit_units(units, options);
 }
 
 std::vector<Json> Client::trash() { return trash::list(*session_); }
@@ -164,12 +211,22 @@ std::vector<trash::Purged> Client::purge(const std::vector<std::int64_t>& items)
 }
 
 std::vector<Explained> Client::plan(const SourceText& source, const ApplyOptions& options) {
+  plan::Earlier earlier;
+  return plan(source, options, earlier);
+}
+
+std::vector<Explained> Client::plan(const SourceText& source, const ApplyOptions& options,
+                                    plan::Earlier& earlier) {
   std::vector<Explained> result;
   const auto environment = jobs::environment_of(*session_);
   for (const auto& unit : units_of(source, options)) {
     Explained explained;
-    explained.plan = plan_of(unit, environment.role);
+    const auto role = unit.settings.find("role");
+    explained.plan =
+        plan_of(unit, role == unit.settings.end() ? environment.role : role->second, earlier);
     explained.footprint = jobs::footprint_of(*session_, unit, environment);
+    // What those have done by then, nobody knows.
+    if (!explained.footprint.waits_for.empty()) explained.plan.problems.clear();
     for (const auto& statement : unit.statements)
       explained.statement += (explained.statement.empty() ? "" : ";\n") + statement.text;
     result.push_back(std::move(explained));
@@ -191,6 +248,10 @@ std::vector<versions::Node> Client::nodes() { return versions::nodes(*session_);
 std::vector<versions::Blocker> Client::blockers(std::optional<JobId> job) {
   return versions::blockers(*session_, job);
 }
+std::vector<Json> Client::holders() { return jobs::holders(*session_); }
+std::map<std::string, std::string> Client::environment() {
+  return jobs::environment_of(*session_).settings;
+}
 std::vector<Json> Client::states(const std::vector<JobId>& ids) {
   return jobs::states(*session_, ids);
 }
@@ -207,10 +268,7 @@ std::vector<jobs::Steered> Client::steer(jobs::Verb verb, const jobs::Which& whi
 void Client::submit_again(jobs::Steered& steered) {
   const auto old = jobs::ended_job(*session_, steered.id);
   const auto own = jobs::environment_of(*session_);
-  if (!old || old->environment.role != own.role) {
-    steered.answer = "it has ended, and only its own role may submit it again";
-    return;
-  }
+  if (!old) return;
   parse::FileOptions options;
   options.single_transaction = true;
   std::vector<parse::Unit> units;
@@ -219,9 +277,16 @@ void Client::submit_again(jobs::Steered& steered) {
   } catch (const InputError&) {
     units = parse::parse_file(old->text);
   }
-  const auto again = jobs::submit(*session_, units, old->environment, {});
-  steered.done = true;
-  steered.answer = "it had ended, and was submitted again as job " + again.front().id.str();
+  if (old->environment.role != own.role)
+    for (auto& unit : units) unit.settings["role"] = old->environment.role;
+  try {
+    const auto again = jobs::submit(*session_, units, old->environment, {});
+    steered.done = true;
+    steered.answer = "it had ended, and was submitted again as job " + again.front().id.str();
+  } catch (const Error& error) {
+    if (error.sqlstate() != "42501") throw;
+    steered.answer = "it has ended, and only who may act as its role may submit it again";
+  }
 }
 
 std::string Client::cancel(JobId job) {
@@ -253,25 +318,26 @@ void Client::wait_for_change(std::chrono::milliseconds most) {
 }
 
 bool Client::wait(const std::vector<JobId>& ids,
-                  const std::function<bool(const std::vector<Json>&)>& seen) {
-  try {
-    return look_until_ended(ids, seen);
-  } catch (const Error& error) {
-    if (!session_->broken()) throw;
-    std::string names;
-    for (std::size_t i = 0; i < std::min<std::size_t>(ids.size(), 10); ++i)
-      names += " " + ids[i].str();
-    Report report = error.report();
-    report.message = "the connection was lost while waiting; what was submitted goes on without us";
-    report.hint = "lockkeeper watch" + names + (ids.size() > 10 ? " …" : "");
-    throw Error(error.retry(), report, "wait");
+                  const std::function<bool(const std::vector<Json>&)>& seen,
+                  const std::function<void(const Error&)>& gone) {
+  Ended ended;
+  while (true) {
+    try {
+      return look_until_ended(ids, ended, seen);
+    } catch (const Error& error) {
+      if (!lost()) throw;
+      if (gone) gone(error);
+    }
+    // The jobs do not need us: they may have ended meanwhile.
+    reconnect();
   }
 }
 
-bool Client::look_until_ended(const std::vector<JobId>& ids,
+bool Client::look_until_ended(const std::vector<JobId>& ids, Ended& ended,
                               const std::function<bool(const std::vector<Json>&)>& seen) {
-  std::map<std::int64_t, Json> ended;
-  auto unfinished = ids;
+  std::vector<JobId> unfinished;
+  for (const auto id : ids)
+    if (ended.count(id.value) == 0) unfinished.push_back(id);
   while (true) {
     const auto begun = std::chrono::steady_clock::now();
     // What has ended is not asked for again.

@@ -18,6 +18,7 @@
 #include "jobs/view.hpp"
 #include "parse/parser.hpp"
 #include "pg/session.hpp"
+#include "plan/foresee.hpp"
 #include "plan/plan.hpp"
 #include "trash/trash.hpp"
 #include "versions/wait.hpp"
@@ -61,6 +62,9 @@ class Client {
                                      const ApplyOptions& options = {});
   /// What the statements would do now; changes nothing.
   std::vector<Explained> plan(const SourceText& source, const ApplyOptions& options = {});
+  /// The same for one of several files: what the earlier ones would have changed is in `earlier`.
+  std::vector<Explained> plan(const SourceText& source, const ApplyOptions& options,
+                              plan::Earlier& earlier);
 
   /// Changes how a job of the queue is run, also while it runs; gives what is set then.
   jobs::Tuning alter(JobId job, const jobs::Tuning& changes);
@@ -85,6 +89,10 @@ class Client {
   bool remove_node(std::int64_t node);
   /// Nodes and transactions that hold up a job between its steps, or any job.
   std::vector<versions::Blocker> blockers(std::optional<JobId> job = {});
+  /// Transactions that hold locks of the queue itself: see jobs::holders.
+  std::vector<Json> holders();
+  /// Settings of this session that change what a statement means, by name.
+  std::map<std::string, std::string> environment();
   std::vector<Json> states(const std::vector<JobId>& ids);
   /// What became of each of the jobs, in id order. Retry of a job that ended as cancelled submits
   /// it again: `answer` then names the new job.
@@ -97,23 +105,33 @@ class Client {
   int upgrade(bool begins);
 
   /// Calls `seen` with the states of the jobs at once and after each change, until all have ended
-  /// (true) or `seen` gives false. Throws Error; when the connection is lost, it says so, and that
-  /// the jobs go on.
+  /// (true) or `seen` gives false. When the connection is lost it calls `gone`, connects again as
+  /// reconnect() does, and goes on: the jobs have not stopped. Throws Error.
   bool wait(const std::vector<JobId>& ids,
-            const std::function<bool(const std::vector<Json>&)>& seen);
+            const std::function<bool(const std::vector<Json>&)>& seen,
+            const std::function<void(const Error&)>& gone = {});
   /// Waits until something ended or `most` has passed.
   void wait_for_change(std::chrono::milliseconds most);
+  /// The connection was lost: every call throws, until reconnect().
+  [[nodiscard]] bool lost() const;
+  /// Connects anew, every half second until it succeeds. Throws the last Error after `most`.
+  void reconnect(std::chrono::seconds most = std::chrono::seconds(60));
 
  private:
+  using Ended = std::map<std::int64_t, Json>;
+  void connect();
   std::vector<parse::Unit> units_of(const SourceText& source, const ApplyOptions& options);
   std::optional<std::string> why_not_kept(const parse::Unit& unit);
-  plan::Plan plan_of(const parse::Unit& unit, const std::string& role);
+  plan::Plan plan_of(const parse::Unit& unit, const std::string& role, plan::Earlier& earlier);
   void check_limits(const std::vector<parse::Unit>& units, const ApplyOptions& options);
   jobs::Environment environment_for(const ApplyOptions& options);
+  std::vector<jobs::Submitted> submit_units(const std::vector<parse::Unit>& units,
+                                            const ApplyOptions& options);
   void submit_again(jobs::Steered& steered);
-  bool look_until_ended(const std::vector<JobId>& ids,
+  bool look_until_ended(const std::vector<JobId>& ids, Ended& ended,
                         const std::function<bool(const std::vector<Json>&)>& seen);
   [[noreturn]] void explain_refusal(const SourceText& source, const InputError& error);
+  pg::Dsn dsn_;
   std::unique_ptr<pg::Session> session_;
   bool listening_ = false;
 };

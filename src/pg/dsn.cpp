@@ -96,4 +96,8 @@ std::string Dsn::redacted() const {
   return copy.conninfo();
 }
 
+bool answers(const Dsn& dsn) {
+  return PQping(dsn.with_default("connect_timeout", "10").conninfo().c_str()) == PQPING_OK;
+}
+
 }  // namespace lockkeeper::pg

@@ -30,4 +30,8 @@ class Dsn {
   std::set<std::string> secret_ = {"password"};  ///< keys that libpq would not show
 };
 
+/// True: a server is there and takes connections, whether it would take this one or not (PostgreSQL
+/// manual 34.1.1, PQping). Waits for it no longer than a connection does.
+bool answers(const Dsn& dsn);
+
 }  // namespace lockkeeper::pg

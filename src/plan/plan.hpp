@@ -94,9 +94,10 @@ bool patient(const Step& step);
 struct Plan {
   std::string action;
   std::vector<Step> steps;
-  std::int64_t bytes = 0;            ///< of the tables that it is about, with their indexes
-  std::vector<std::string> remarks;  ///< for people: what to know of it, or why it is not online
-  bool moves_columns = false;        ///< a column with a new type becomes the last one
+  std::int64_t bytes = 0;             ///< of the tables that it is about, with their indexes
+  std::vector<std::string> remarks;   ///< for people: what to know of it, or why it is not online
+  std::vector<std::string> problems;  ///< for people: why it would fail as things are
+  bool moves_columns = false;         ///< a column with a new type becomes the last one
   bool online = false;  ///< steps of the planner's own, not the statement as it was written
 };
 

@@ -164,6 +164,14 @@ void estimate(Plan& plan, const catalog::Facts& facts) {
                      ((lock.rewrites ? 1 / kRewritten : 0) + (lock.scans ? 1 / kScanned : 0));
 }
 
+// More than who wrote the file may have meant.
+void tell_what_is_together(Plan& plan, const parse::Unit& unit) {
+  if (unit.together_by.empty() || unit.together_by.rfind("BEGIN", 0) == 0) return;
+  plan.remarks.push_back(std::to_string(unit.statements.size()) +
+                         " statements are one job in one transaction: " + unit.together_by +
+                         " leaves something in the session that the last of them may use");
+}
+
 // What nobody can have back afterwards, and what he can (promise 14).
 void tell_what_is_lost(Plan& plan, const parse::Unit& unit, const catalog::Facts& facts) {
   std::set<std::string> told;
@@ -208,6 +216,7 @@ Plan explain(const parse::Unit& unit, const catalog::Facts& facts) {
     for (const auto& part : statement.parts)
       for (auto& lock : locks_of(part, facts)) plan.steps.front().locks.push_back(std::move(lock));
   estimate(plan, facts);
+  tell_what_is_together(plan, unit);
   if (!why.empty()) plan.remarks.push_back("runs as it is written: " + why);
   tell_what_is_lost(plan, unit, facts);
   return plan;

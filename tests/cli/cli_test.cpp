@@ -1,8 +1,12 @@
 // The commands as a user types them: what they print, and their exit codes.
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
+#include "pg/migrator.hpp"
+#include "service/embedded_server.hpp"
 #include "support/testbed.hpp"
 
 namespace lockkeeper::test {
@@ -128,8 +132,95 @@ TEST_F(Cli, single_transaction_is_all_or_nothing) {
   start_workers();
   EXPECT_EQ(
       lk({"apply", "-w", "-1", "-"}, "CREATE TABLE t (a int); ALTER TABLE nope ADD b int").code, 1);
+  EXPECT_NE(lk({"show", "1"}).out.find("in: ALTER TABLE nope ADD b int"), std::string::npos);
   EXPECT_EQ(value("SELECT to_regclass('t')"), "");
   EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_history"), "1");
+}
+
+TEST_F(Cli, the_name_of_a_file_is_not_taken_for_a_statement) {
+  TemporaryDirectory folder;
+  const auto file = folder.path() + "/1.sql";
+  std::ofstream(file) << "CREATE TABLE t (a int);";
+  const auto submitted = lk({"submit", file});
+  EXPECT_EQ(submitted.code, 2);
+  EXPECT_NE(submitted.err.find("lockkeeper apply " + file), std::string::npos) << submitted.err;
+  EXPECT_NE(lk({"plan", file}).err.find("lockkeeper plan --file " + file), std::string::npos);
+}
+
+TEST_F(Cli, what_would_fail_is_said_by_plan) {
+  as_owner("CREATE SCHEMA app; CREATE TABLE app.t (a int)");
+  TemporaryDirectory folder;
+  std::ofstream(folder.path() + "/1.sql") << "SET search_path = app; ALTER TABLE t ADD b int; "
+                                             "CREATE TABLE u (a int); CREATE TABLE t (a int)";
+  std::ofstream(folder.path() + "/2.sql") << "ALTER TABLE app.u ADD b int; DROP TABLE nope";
+  std::vector<std::string> problems;
+  for (const auto& plan : Json::parse(lk({"plan", "--json", "-f", folder.path()}).out))
+    problems.push_back(plan["problems"].empty() ? "" : std::string(plan["problems"][0]));
+  EXPECT_EQ(problems, (std::vector<std::string>{"", "", "", "", "there is no relation \"nope\""}));
+  EXPECT_NE(lk({"plan", "CREATE TABLE app.t (a int)"})
+                .out.find("would fail relation \"app.t\" is there already"),
+            std::string::npos);
+  // What a job before it may change is not known.
+  lk({"submit", "CREATE TABLE nope (a int)"});
+  EXPECT_EQ(lk({"plan", "DROP TABLE nope"}).out.find("would fail"), std::string::npos);
+}
+
+TEST_F(Cli, graph_watch_cutover_and_config_have_json_too) {
+  as_owner("CREATE TABLE t (a int)");
+  lk({"submit", "ALTER TABLE t ADD b int"});
+  lk({"submit", "--postpone-cutover", "ALTER TABLE t ADD c int"});
+  const auto graph = Json::parse(lk({"graph", "--json"}).out);
+  EXPECT_EQ(graph[1]["waits_for"][0]["job"], 1);
+  EXPECT_EQ(graph[1]["waits_for"][0]["object"], "relation:public.t");
+  EXPECT_EQ(lk({"graph", "--json", "--dot"}).code, 2);
+  EXPECT_EQ(Json::parse(lk({"cutover", "2", "--json"}).out)[0]["id"], 2);
+  start_workers();
+  const auto watched = lk({"watch", "1", "2", "--json"});
+  EXPECT_EQ(watched.code, 0) << watched.err;
+  std::istringstream lines(watched.out);
+  std::map<int, std::string> last;
+  for (std::string line; std::getline(lines, line);) {
+    const auto job = Json::parse(line);
+    last[job["id"]] = job["state"];
+  }
+  EXPECT_EQ(last, (std::map<int, std::string>{{1, "synced"}, {2, "synced"}}));
+  EXPECT_EQ(Json::parse(lk({"config", "check", "--json"}).out)["good"], true);
+}
+
+TEST_F(Cli, an_open_transaction_that_has_submitted_is_told) {
+  pg::Session holder(dsn(), "holder");
+  holder.script("BEGIN; SELECT lockkeeper.submit('CREATE TABLE t (a int)')");
+  await("SELECT max(clock_timestamp() - xact_start) > '1.2 s' FROM pg_stat_activity WHERE pid = " +
+            std::to_string(holder.backend_pid()),
+        "true");
+  const auto told = Json::parse(lk({"blockers", "--json"}).out);
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(told[0]["blocker"], "queue");
+  EXPECT_EQ(told[0]["pid"], holder.backend_pid());
+  EXPECT_NE(lk({"blockers"}).out.find("pid " + std::to_string(holder.backend_pid())),
+            std::string::npos);
+  holder.script("COMMIT");
+  EXPECT_EQ(lk({"blockers", "--json"}).out, "[]\n");
+}
+
+TEST_F(Cli, a_worker_waits_for_a_server_that_does_not_answer_yet) {
+  service::EmbeddedServer server;
+  {
+    pg::Session session(server.dsn(), "test");
+    pg::migrate(session);
+  }
+  server.stop();
+  {
+    const WorkerProcess worker(server.dsn());
+    EXPECT_TRUE(
+        eventually([&] { return worker.log().find("cannot be served yet") != std::string::npos; }));
+    server.start();
+    EXPECT_TRUE(eventually([&] {
+      return worker.log().find("serving database") != std::string::npos;
+    })) << worker.log();
+  }
+  // A server that answers, and says no, is told at once.
+  EXPECT_EQ(run_command({"work", "--dsn", server.dsn("nowhere").conninfo()}).code, 3);
 }
 
 TEST_F(Cli, a_key_is_submitted_once) {

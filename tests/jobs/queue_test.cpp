@@ -401,21 +401,29 @@ TEST_F(JobsQueue, nothing_moves_under_the_locks_of_an_earlier_version) {
   }
 }
 
-TEST_F(JobsQueue, whoever_waits_is_told_that_the_job_goes_on_when_the_connection_is_lost) {
+TEST_F(JobsQueue, promise_11_whoever_waits_and_loses_the_connection_seeks_another_one) {
   client::Client client(dsn());
   const auto id = client.submit("CREATE TABLE t (a int)").id;
-  try {
-    client.wait({id}, [&](const auto&) {
-      execute(
-          "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE application_name = "
-          "'lockkeeper' AND datname = current_database()");
-      return true;
-    });
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_NE(error.report().message.find("goes on without us"), std::string::npos);
-    EXPECT_EQ(error.report().hint, "lockkeeper watch " + id.str());
-  }
+  int looks = 0, lost = 0;
+  std::string last;
+  const bool all = client.wait(
+      {id},
+      [&](const auto& jobs) {
+        last = jobs.front()["state"];
+        if (++looks == 1)
+          execute(
+              "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE "
+              "application_name = 'lockkeeper' AND datname = current_database()");
+        return true;
+      },
+      [&](const Error& error) {
+        EXPECT_EQ(error.retry(), Retry::new_session);
+        ++lost;
+        start_workers();
+      });
+  EXPECT_TRUE(all);
+  EXPECT_EQ(lost, 1);
+  EXPECT_EQ(last, "synced");
 }
 
 TEST_F(JobsQueue, states_and_labels_are_those_of_the_code) {
