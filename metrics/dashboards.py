@@ -142,6 +142,7 @@ NODES = [
      [(f"max by (cause) ({of('jobs_blocked', 'cause=~%snode|transaction%s' % (chr(34), chr(34)))})", "{{cause}}")], None),
     ("graph", "For how long", "s", "The wait of the job that has waited for the longest.",
      [(f"max by (cause) ({of('blocked_oldest_seconds', 'cause=~%snode|transaction%s' % (chr(34), chr(34)))})", "{{cause}}")], None),
+    ("graph", "Time to acknowledge", "s", "From a step to the acknowledgement of its version, of each node.", quantiles("node_ack_seconds"), None),
     ("graph", "Acknowledgements", "ops", "Notifications of nodes that have left an old version.",
      [(rate("notifications_total", 'channel="lockkeeper_ack"', "database"), "{{database}}")], None),
     ("graph", "Nodes that died", "cpm", "Without saying goodbye: nobody waits for them any more.",

@@ -236,10 +236,11 @@ std::map<std::string, std::string> settings(pg::Session& session) {
 
 void raise_floor(pg::Session& session) { session.run(sql::jobs_raise_floor); }
 
-std::vector<JobId> finish_done(pg::Session& session, int most) {
-  std::vector<JobId> ended;
+std::vector<Settled> finish_done(pg::Session& session, int most) {
+  std::vector<Settled> ended;
   for (const auto row : session.run(sql::jobs_finish_done, pg::Params::of(most)))
-    ended.push_back(JobId{row.integer("id")});
+    ended.push_back({JobId{row.integer("id")},
+                     nlohmann::json::parse(row.text("acks")).get<std::vector<double>>()});
   return ended;
 }
 

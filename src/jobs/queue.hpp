@@ -148,8 +148,14 @@ std::map<std::string, std::string> settings(pg::Session& session);
 /// Raises the floor under the claim's index scan; throws Error (55P03) when the queue is too busy.
 void raise_floor(pg::Session& session);
 
+/// A job that has become synced, and the seconds that each node took to acknowledge its last
+/// version.
+struct Settled {
+  JobId id;
+  std::vector<double> acks;
+};
 /// Takes done jobs that no node holds up any more to history; at most `most`. Gives them.
-std::vector<JobId> finish_done(pg::Session& session, int most);
+std::vector<Settled> finish_done(pg::Session& session, int most);
 struct DoneJobs {
   bool some = false;   ///< jobs that are done and wait for nodes
   bool nodes = false;  ///< there are nodes at all

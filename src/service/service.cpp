@@ -53,6 +53,26 @@ sigset_t own_signals() {
   return set;
 }
 
+// The names of what a running process cannot change.
+std::string hold_after_restart(const config::WorkSettings& one, const config::WorkSettings& other) {
+  std::string names;
+  const auto compare = [&](const char* name, bool same) {
+    if (!same) names += (names.empty() ? "" : ", ") + std::string(name);
+  };
+  compare("dsn", one.dsns == other.dsns);
+  compare("name", one.name == other.name);
+  compare("lock-timeout", one.lock_timeout == other.lock_timeout);
+  compare("probe", one.probe_most == other.probe_most);
+  compare("lag", one.lag_most == other.lag_most);
+  compare("retries", one.tries_most == other.tries_most);
+  compare("flush-each-job", one.flush_each_job == other.flush_each_job);
+  compare("lease", one.lease == other.lease);
+  compare("poll", one.poll == other.poll);
+  compare("shutdown-limit", one.shutdown == other.shutdown);
+  compare("metrics", one.metrics_address == other.metrics_address);
+  return names;
+}
+
 }  // namespace
 
 void QueryObserver::query_done(std::string_view name, double seconds, const std::string& sqlstate) {
@@ -93,16 +113,9 @@ void Service::start() {
 
 void Service::reload(const config::WorkSettings& settings) {
   for (auto& control : controls_) control->resize(settings.workers, settings.reorg_workers);
-  const auto same = [](const config::WorkSettings& one, const config::WorkSettings& other) {
-    return one.dsns == other.dsns && one.name == other.name &&
-           one.lock_timeout == other.lock_timeout && one.probe_most == other.probe_most &&
-           one.lag_most == other.lag_most && one.tries_most == other.tries_most &&
-           one.flush_each_job == other.flush_each_job && one.lease == other.lease &&
-           one.poll == other.poll && one.shutdown == other.shutdown &&
-           one.metrics_address == other.metrics_address;
-  };
-  if (!same(settings, read_))
-    log::warning("some settings were changed that hold after a restart only");
+  if (const auto later = hold_after_restart(settings, read_); !later.empty())
+    log::warning("some settings were changed that hold after a restart only",
+                 {{"settings", later}});
   log::info("settings were read again",
             {{"workers", std::to_string(settings.workers)},
              {"reorg_workers", std::to_string(settings.reorg_workers)}});

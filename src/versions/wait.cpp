@@ -55,8 +55,11 @@ std::string words_for(const Blocker& blocker) {
   return words;
 }
 
-bool is_synced(pg::Session& session, JobId job) {
-  return session.run(sql::versions_is_synced, pg::Params::of(job)).front().boolean("synced");
+bool is_synced(pg::Session& session, JobId job, std::vector<double>* acks) {
+  const auto rows = session.run(sql::versions_is_synced, pg::Params::of(job));
+  const auto row = rows.front();
+  if (acks != nullptr) *acks = nlohmann::json::parse(row.text("acks")).get<std::vector<double>>();
+  return row.boolean("synced");
 }
 
 std::optional<Patience> patience_of(pg::Session& session, JobId job) {

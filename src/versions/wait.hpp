@@ -41,8 +41,9 @@ std::string who(const Blocker& blocker);
 /// "node api-3 (version 4 of 6)"; "pid 77, which holds locks on orders for 12 s (role app, …)".
 std::string words_for(const Blocker& blocker);
 
-/// Is the wait of `job`, which the caller has claimed, over? Then it is forgotten.
-bool is_synced(pg::Session& session, JobId job);
+/// Is the wait of `job`, which the caller has claimed, over? Then it is forgotten, and `acks` gets
+/// the seconds that each node took to acknowledge.
+bool is_synced(pg::Session& session, JobId job, std::vector<double>* acks = nullptr);
 
 enum class OnTimeout { wait, pause, cancel };
 /// What was asked for a job that waits.

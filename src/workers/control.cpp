@@ -271,8 +271,11 @@ void Control::settle_done() {
     bool some = false;
     for (bool more = true; more;) {
       const auto ended = jobs::finish_done(*session_, kMost);
-      for (const auto& job : ended)
-        log::info("job ended", {{"job", job.str()}, {"state", "synced"}});
+      for (const auto& job : ended) {
+        for (const auto seconds : job.acks)
+          metrics_.observe(metrics::node_ack_seconds, {{"database", database_}}, seconds);
+        log::info("job ended", {{"job", job.id.str()}, {"state", "synced"}});
+      }
       some |= !ended.empty();
       more = ended.size() == kMost;
     }

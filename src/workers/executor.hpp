@@ -121,6 +121,7 @@ class Executor {
   void need_no_places(const jobs::Job& job, const parse::Unit& unit);
   /// Everybody has left the version before the last (promise 5); else back to the queue.
   void wait_until_synced(const jobs::Job& job, bool going_back = false);
+  bool is_over(JobId job);
   void lose_patience(const jobs::Job& job, const std::vector<versions::Blocker>& blockers,
                      bool going_back);
   /// Before anything is announced: can it be dropped at all? Throws the error that it would give.

@@ -29,9 +29,16 @@ Report report_of(const std::vector<versions::Blocker>& blockers, bool with_query
 
 }  // namespace
 
+bool Executor::is_over(JobId job) {
+  std::vector<double> acks;
+  const bool over = versions::is_synced(session_, job, &acks);
+  for (const auto seconds : acks) metrics_.observe(metrics::node_ack_seconds, labels(), seconds);
+  return over;
+}
+
 void Executor::wait_until_synced(const jobs::Job& job, bool going_back) {
   const auto id = job.claim.job;
-  if (versions::is_synced(session_, id)) return;
+  if (is_over(id)) return;
   const metrics::Timer waited(metrics_, metrics::sync_seconds, labels());
   testpoint::reach("waits_for_nodes");
   const auto until = Clock::now() + settings_.sync_most;
@@ -39,7 +46,7 @@ void Executor::wait_until_synced(const jobs::Job& job, bool going_back) {
        pause = std::min(2 * pause, kPauseMost)) {
     rest(pause);
     if (!going_back) jobs::check_claim(session_, job.claim);
-    if (versions::is_synced(session_, id)) return;
+    if (is_over(id)) return;
   }
   const auto blockers = versions::blockers(session_, id);
   if (blockers.empty()) return wait_until_synced(job, going_back);

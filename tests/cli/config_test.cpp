@@ -125,7 +125,10 @@ TEST_F(Config, a_database_that_is_not_there_keeps_nobody_from_serving_the_others
   EXPECT_NE(read_file(log).find("database cannot be served yet"), std::string::npos);
   worker.signal(SIGTERM);
   EXPECT_EQ(worker.wait(std::chrono::seconds(60)), 0);
-  EXPECT_EQ(run_command({"work", "--no-metrics", "--dsn", "host=/nowhere"}).code, 3);
+  // What a server refuses is told at once.
+  const auto refused = run_command(
+      {"work", "--no-metrics", "--dsn", dsn().with("dbname", "nowhere").conninfo()});
+  EXPECT_EQ(refused.code, 3) << refused.err;
 }
 
 TEST_F(Config, hangup_reads_the_file_again_and_a_bad_one_changes_nothing) {
@@ -157,6 +160,8 @@ TEST_F(Config, hangup_reads_the_file_again_and_a_bad_one_changes_nothing) {
   file("workers = 3\nreorg-workers = 3\n");
   worker.signal(SIGHUP);
   await_held(3);
+  EXPECT_NE(read_file(log).find("a restart only settings=poll"), std::string::npos)
+      << read_file(log);
   let_go();
   EXPECT_EQ(ends_of(jobs), std::vector<std::string>(3, "synced"));
   worker.signal(SIGTERM);

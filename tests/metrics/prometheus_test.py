@@ -129,6 +129,8 @@ class Application:
         self.submit(f"ALTER TABLE quick ADD c_{turn} int")
         self.submit(f"ALTER TABLE quick DROP c_{turn}")
         self.submit("DROP TABLE there_is_no_such")
+        if turn % 10 == 0:
+            self.submit(f"DROP TABLE made_{turn - 5}")
         if turn % 25 == 0:
             self.submit(f"ALTER TABLE busy ALTER v TYPE {'bigint' if turn % 50 == 0 else 'int'}")
             self.submit(f"CREATE INDEX ON busy (note, v) WHERE v > {turn}")
@@ -138,6 +140,12 @@ class Application:
             c.execute("SELECT count(*) FROM quick")
             c.execute("UPDATE busy SET note = 'held' WHERE id = %s", (1 + turn * 37 % 300000,))
             self.over.wait(0.8)
+
+    def die_as_a_node(self, turn):
+        with self.connect() as c:
+            node, = c.execute("SELECT lockkeeper.register_node(%s)", (f"mortal {turn}",)).fetchone()
+            version, = c.execute("SELECT lockkeeper.schema_version()").fetchone()
+            c.execute("SELECT lockkeeper.sync_node(%s, %s, true)", (node, version))
 
     def repeat(self, what, pause):
         def body():
@@ -155,6 +163,7 @@ class Application:
     def __enter__(self):
         self.repeat(self.changes, 0.3)
         self.repeat(self.hold_locks, 2)
+        self.repeat(self.die_as_a_node, 5)
         return self
 
     def __exit__(self, *_):
