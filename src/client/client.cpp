@@ -269,6 +269,10 @@ void Client::submit_again(jobs::Steered& steered) {
   const auto old = jobs::ended_job(*session_, steered.id);
   const auto own = jobs::environment_of(*session_);
   if (!old) return;
+  if (old->stripped) {
+    steered.answer = "it has ended, and its password is not kept: submit it again with it";
+    return;
+  }
   parse::FileOptions options;
   options.single_transaction = true;
   std::vector<parse::Unit> units;

@@ -61,7 +61,8 @@ std::optional<EndedJob> ended_job(pg::Session& session, JobId job) {
                   {{},
                    row.text("role"),
                    row.text("search_path"),
-                   Json::parse(row.text("settings")).get<std::map<std::string, std::string>>()}};
+                   Json::parse(row.text("settings")).get<std::map<std::string, std::string>>()},
+                  row.boolean("stripped")};
 }
 
 }  // namespace lockkeeper::jobs

@@ -55,6 +55,7 @@ struct EndedJob {
   std::string text;
   std::string state;
   Environment environment;
+  bool stripped = false;  ///< its text has lost a password
 };
 std::optional<EndedJob> ended_job(pg::Session& session, JobId job);
 

@@ -159,6 +159,38 @@ TEST_F(Role, a_password_is_hashed_before_it_is_queued) {
   execute("ALTER ROLE plain PASSWORD NULL");
 }
 
+TEST_F(Role, passwords_that_a_statement_needs_do_not_stay_in_history) {
+  execute(
+      "CREATE FOREIGN DATA WRAPPER nothing; GRANT USAGE ON FOREIGN DATA WRAPPER nothing TO keeper");
+  as_owner("CREATE SERVER far FOREIGN DATA WRAPPER nothing; CREATE TABLE logins (password text)");
+  const auto well = apply(
+      "CREATE USER MAPPING FOR PUBLIC SERVER far OPTIONS (user 'u', password 'hunter2');\n"
+      "ALTER USER MAPPING FOR PUBLIC SERVER far OPTIONS (SET password 'hunter2''s');\n"
+      "DO $$ BEGIN IF false THEN CREATE ROLE x LOGIN PASSWORD 'hunter2'; END IF; END $$;\n"
+      "BEGIN; COMMENT ON TABLE logins IS 'x'; DO $q$ BEGIN PERFORM 'host=a password=hunter2 "
+      "user=b'; END $q$; COMMIT;"
+      "INSERT INTO logins VALUES ('hunter2'); UPDATE logins SET password = 'secret of the "
+      "application'");
+  EXPECT_EQ(ends_of(well), std::vector<std::string>(6, "synced"));
+  const auto ill =
+      submit("CREATE SUBSCRIPTION s CONNECTION 'host=/nowhere password=hunter2' PUBLICATION p");
+  EXPECT_EQ(end_of(ill), "cancelled");
+  EXPECT_EQ(value("SELECT string_agg(id::text, ' ' ORDER BY id) FROM lockkeeper.ddl_history AS h "
+                  "WHERE h::text LIKE "
+                  "'%hunter2%'"),
+            std::to_string(well[4].value));
+  EXPECT_EQ(value("SELECT option_value FROM information_schema.user_mapping_options WHERE "
+                  "option_name = 'password'"),
+            "hunter2's");
+  EXPECT_EQ(value("SELECT statement FROM lockkeeper.history WHERE id = " + well[5].str()),
+            "UPDATE logins SET password = 'secret of the application'");
+  // What is left of it cannot be run once more.
+  client::Client client(dsn());
+  const auto again = client.steer(jobs::Verb::retry, {{ill}, {}, {}, false}).front();
+  EXPECT_FALSE(again.done);
+  EXPECT_NE(again.answer.find("password"), std::string::npos) << again.answer;
+}
+
 TEST_F(Role, a_foreign_advisory_lock_keeps_no_dead_worker_alive) {
   stop_workers();
   const auto job = submit("CREATE TABLE x (a int)");
