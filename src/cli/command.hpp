@@ -52,6 +52,7 @@ struct TuningWords {
   int threads = -1;
   int batch = -1;
   std::int64_t max_speed = -1;
+  std::int64_t deadline = -1;
   bool postpone = false;
   std::string mdl;
   std::int64_t mdl_timeout = -1;

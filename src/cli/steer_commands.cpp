@@ -96,6 +96,12 @@ void add_tuning_options(CLI::App& command, TuningWords& words) {
                   "Rows that a backfill may write in a second; 0: as many as it can [0]")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{999999999}));
   command
+      .add_option(
+          "--deadline", words.deadline,
+          "Seconds from its submission in which it must be over, else it is cancelled; 0: as "
+          "long as it takes [0]")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{999999999}));
+  command
       .add_option("--mdl", words.mdl,
                   "Between steps, wait for nodes and older transactions (on), for nodes, or two "
                   "leases at most (off) [the queue's setting]")
@@ -118,6 +124,7 @@ jobs::Tuning tuning_of(const TuningWords& words) {
   if (words.threads >= 0) tuning["threads"] = std::to_string(words.threads);
   if (words.batch >= 0) tuning["batch_ms"] = std::to_string(words.batch);
   if (words.max_speed >= 0) tuning["rows_per_second"] = std::to_string(words.max_speed);
+  if (words.deadline >= 0) tuning["deadline"] = std::to_string(words.deadline);
   if (!words.mdl.empty()) tuning["mdl"] = words.mdl;
   if (words.mdl_timeout >= 0) tuning["mdl_timeout"] = std::to_string(words.mdl_timeout);
   if (!words.on_timeout.empty()) tuning["mdl_on_timeout"] = words.on_timeout;
@@ -143,7 +150,7 @@ void add_alter(CLI::App& app, Context& context) {
       const auto changes = tuning_of(words->tuning);
       if (changes.empty())
         throw InputError("nothing to change",
-                         "give --threads, --batch, --max-speed, --mdl, …: see --help");
+                         "give --threads, --batch, --max-speed, --deadline, --mdl, …: see --help");
       const auto now = context.client().alter(JobId{words->id}, changes);
       if (context.json) {
         print_json(Json(now));

@@ -33,6 +33,17 @@ std::vector<Steered> steer(pg::Session& session, Verb verb, const Which& which) 
   return steered;
 }
 
+std::vector<Steered> cancel_late(pg::Session& session) {
+  std::vector<Steered> steered;
+  for (const auto row : session.run(sql::jobs_cancel_late))
+    steered.push_back({JobId{row.integer("id")}, row.text("state"), true, row.text("answer")});
+  return steered;
+}
+
+bool is_late(pg::Session& session, JobId job) {
+  return session.run(sql::jobs_is_late, pg::Params::of(job)).front().boolean("late");
+}
+
 void set(pg::Session& session, const std::string& name, const std::optional<std::string>& value) {
   session.run(sql::jobs_set, pg::Params::of(name, value));
 }

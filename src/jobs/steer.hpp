@@ -34,6 +34,10 @@ struct Steered {
 /// Steers each of the jobs, in id order and one transaction. Jobs that cannot be steered do not
 /// keep the others from it. (TiDB: ADMIN CANCEL | PAUSE | RESUME DDL JOBS.)
 std::vector<Steered> steer(pg::Session& session, Verb verb, const Which& which);
+/// Cancels jobs whose deadline (tuning "deadline", in seconds from the submission) has passed;
+/// gives those. For workers.
+std::vector<Steered> cancel_late(pg::Session& session);
+bool is_late(pg::Session& session, JobId job);
 
 /// Changes a setting of the queue (lockkeeper.set has the list); empty: back to its default.
 void set(pg::Session& session, const std::string& name, const std::optional<std::string>& value);

@@ -7,6 +7,7 @@
 
 #include "base/log.hpp"
 #include "jobs/queue.hpp"
+#include "jobs/steer.hpp"
 #include "pg/migrator.hpp"
 #include "sql/queries.hpp"
 #include "trash/trash.hpp"
@@ -376,6 +377,12 @@ void Control::every_poll() {
 void Control::keep_house() {
   const auto now = std::chrono::steady_clock::now();
   guarded([this] { read_settings(); });
+  guarded([this] {
+    const auto late = jobs::cancel_late(*session_);
+    for (const auto& job : late)
+      log::warning("deadline has passed", {{"job", job.id.str()}, {"state", job.state}});
+    if (!late.empty()) stop_wanted();
+  });
   if (now >= next_report_) {
     guarded([this] { reporter_.report(*session_); });
     // Counting a very long queue takes time: a fiftieth of it at most.

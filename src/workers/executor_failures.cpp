@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "jobs/steer.hpp"
 #include "pg/quote.hpp"
 #include "trash/trash.hpp"
 #include "workers/executor.hpp"
@@ -178,8 +179,10 @@ void Executor::stop_as_asked(const jobs::Job& job) {
 }
 
 void Executor::cancel_now(const jobs::Job& job) {
-  end_cancelled(job,
-                job.transactional || Outside::leaves_nothing(job.action) ? kCancelled : kStopped);
+  Report report = job.transactional || Outside::leaves_nothing(job.action) ? kCancelled : kStopped;
+  if (job.settings.count("lockkeeper.deadline") != 0 && jobs::is_late(session_, job.claim.job))
+    report.message = "its deadline has passed: it was " + report.message;
+  end_cancelled(job, report);
 }
 
 void Executor::end_cancelled(const jobs::Job& job, const Report& report) {

@@ -45,6 +45,45 @@ TEST_F(Steer, each_job_gets_its_own_answer) {
   EXPECT_EQ(states(steer(jobs::Verb::pause, {{}, {}, {}, true})), "");
 }
 
+class Deadline : public DatabaseTest {
+ protected:
+  static client::ApplyOptions within(int seconds) {
+    client::ApplyOptions options;
+    options.tuning["deadline"] = std::to_string(seconds);
+    options.tuning["rows_per_second"] = "1000";
+    return options;
+  }
+};
+
+TEST_F(Deadline,
+       promise_10_what_waits_what_runs_and_what_is_paused_is_cancelled_when_it_has_passed) {
+  as_owner(
+      "CREATE TABLE t (a int); CREATE TABLE big (id int PRIMARY KEY, v int); INSERT INTO big "
+      "SELECT "
+      "i, i FROM generate_series(1, 100000) AS i");
+  const auto shape = value(
+      "SELECT string_agg(attname || atttypid, ' ' ORDER BY attnum) FROM pg_attribute "
+      "WHERE attrelid = 'big'::regclass AND attnum > 0 AND NOT attisdropped");
+  client::Client client(dsn());
+  const auto first = submit("ALTER TABLE t ADD b int");
+  const auto waiting = submit("ALTER TABLE t ADD c int", within(1));
+  const auto paused = submit("CREATE TABLE u (a int)", within(1));
+  client.steer(jobs::Verb::pause, {{first, paused}, {}, {}, false});
+  start_workers(4, [](auto& settings) { settings.poll = std::chrono::milliseconds(100); });
+  EXPECT_EQ(ends_of({waiting, paused}), std::vector<std::string>(2, "cancelled"));
+  EXPECT_EQ(error_of(waiting, "message"), "its deadline has passed");
+  EXPECT_EQ(state_of(first), "paused");
+  client.steer(jobs::Verb::resume, {{first}, {}, {}, false});
+  const auto filling = submit("ALTER TABLE big ALTER v TYPE bigint", within(2));
+  EXPECT_EQ(end_of(filling), "rollback done");
+  EXPECT_EQ(error_of(filling, "message").rfind("its deadline has passed", 0), 0U)
+      << error_of(filling, "message");
+  EXPECT_EQ(value("SELECT string_agg(attname || atttypid, ' ' ORDER BY attnum) FROM pg_attribute "
+                  "WHERE attrelid = 'big'::regclass AND attnum > 0 AND NOT attisdropped"),
+            shape);
+  EXPECT_EQ(end_of(submit("ALTER TABLE t ADD d int", within(60))), "synced");
+}
+
 TEST_F(Steer, a_batch_is_cancelled_as_one) {
   apply("ALTER TABLE t ADD b int; ALTER TABLE t ADD c int; ALTER TABLE t ADD d int");
   const auto other = submit("ALTER TABLE t ADD e int");
