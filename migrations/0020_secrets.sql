@@ -37,7 +37,9 @@ SELECT j.id, j.state::text AS state, j.schema_state::text AS schema_state, j.act
        -- not clock_timestamp(): a volatile column would keep LIMIT from being seen inside
        pg_catalog.statement_timestamp() - j.submitted_at AS age,
        j.worker, j.role::text AS role, j.tries, j.retry_at,
-       CASE WHEN j.state = 'done' THEN lockkeeper.held_up(j.id) WHEN j.error IS NULL OR lockkeeper.may_read(j.role) THEN j.error
+       CASE WHEN j.state = 'done' THEN lockkeeper.held_up(j.id)
+            WHEN j.error IS NULL OR lockkeeper.may_read(j.role) THEN
+                 CASE WHEN j.error ? 'statement' THEN lockkeeper.without_passwords(j.error::text)::jsonb ELSE j.error END
             ELSE pg_catalog.jsonb_build_object('sqlstate', j.error->>'sqlstate') END AS error, j.epoch, j.batch_id, j.priority, j.pool, j.key,
        j.submitted_at, j.started_at, j.state_since,
        CASE WHEN NOT lockkeeper.may_read(j.role) THEN '(of role ' || j.role || ')'

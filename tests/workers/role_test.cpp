@@ -174,6 +174,14 @@ TEST_F(Role, passwords_that_a_statement_needs_do_not_stay_in_history) {
   EXPECT_EQ(ends_of(well), std::vector<std::string>(6, "synced"));
   const auto ill =
       submit("CREATE SUBSCRIPTION s CONNECTION 'host=/nowhere password=hunter2' PUBLICATION p");
+  await(
+      "SELECT error IS NOT NULL FROM lockkeeper.jobs UNION ALL SELECT true FROM "
+      "lockkeeper.history WHERE id = " +
+          ill.str(),
+      "true");
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.jobs AS j WHERE j::text LIKE '%hunter2%'"), "0");
+  client::Client steering(dsn());
+  steering.steer(jobs::Verb::cancel, {{ill}, {}, {}, false});
   EXPECT_EQ(end_of(ill), "cancelled");
   EXPECT_EQ(value("SELECT string_agg(id::text, ' ' ORDER BY id) FROM lockkeeper.ddl_history AS h "
                   "WHERE h::text LIKE "
