@@ -1,19 +1,32 @@
 -- A job may be submitted for a role that the submitter is a member of: SET ROLE in a migration file.  breaking: no
 INSERT INTO lockkeeper.ddl_migration (version, name, breaking) VALUES (18, 'roles', false);
 
--- As SET ROLE would refuse it (PostgreSQL manual, SET ROLE; from 16 on with the SET option of the membership).
-CREATE FUNCTION lockkeeper.need_roles(acting name, jobs jsonb) RETURNS void
+-- As SET ROLE would refuse it (PostgreSQL manual, SET ROLE; from 16 on with the SET option of the membership). At submission a role may
+-- be missing: a job before it may make it. Before the job runs it is looked at again.
+CREATE FUNCTION lockkeeper.need_roles(acting name, jobs jsonb, missing_ok boolean) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     needed text := CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END;
     wanted text := (SELECT j->>'role' FROM jsonb_array_elements(jobs) AS t(j)
-                     WHERE j->>'role' <> acting AND NOT pg_has_role(acting, (j->>'role')::name, needed) LIMIT 1);
+                     WHERE j->>'role' <> acting
+                       AND CASE WHEN missing_ok AND NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = j->>'role') THEN false
+                                ELSE NOT pg_has_role(acting, (j->>'role')::name, needed) END LIMIT 1);
 BEGIN
     IF wanted IS NOT NULL THEN
         RAISE EXCEPTION 'role % may not SET ROLE %', quote_ident(acting), quote_ident(wanted)
             USING ERRCODE = 'insufficient_privilege',
                   HINT = format('GRANT %I TO %I', wanted, acting);
     END IF;
+END $$;
+
+-- For the worker, before a job of another role than its submitter's: may it still?
+CREATE FUNCTION lockkeeper.need_submitter(the_job bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    job lockkeeper.ddl_job := (SELECT j FROM lockkeeper.ddl_job AS j WHERE j.id = the_job);
+BEGIN
+    PERFORM lockkeeper.need_roles((job.settings->>'lockkeeper.submitter')::name, jsonb_build_array(jsonb_build_object('role', job.role)), false)
+      WHERE job.settings ? 'lockkeeper.submitter';
 END $$;
 
 -- As in 0017, with the role that the statement is to run as.
@@ -83,6 +96,7 @@ DECLARE
     ready_pools text[];
 BEGIN
     PERFORM lockkeeper.need_read_committed();
+    PERFORM lockkeeper.need_roles(acting, jobs, true);
     IF the_key IS NOT NULL THEN
         PERFORM pg_advisory_xact_lock(hashtextextended('lockkeeper key ' || the_key, 0));
         RETURN QUERY SELECT k, true FROM lockkeeper.jobs_of_key(the_key) AS k;
@@ -92,7 +106,6 @@ BEGIN
         END IF;
     END IF;
     PERFORM lockkeeper.check_specs(jobs);
-    PERFORM lockkeeper.need_roles(acting, jobs);
     IF options ? 'continues' THEN
         SELECT j.batch_id, (SELECT max(b.batch_seq) FROM lockkeeper.ddl_job AS b WHERE b.batch_id = j.batch_id)
           INTO STRICT batch, seq FROM lockkeeper.ddl_job AS j
@@ -166,7 +179,9 @@ BEGIN
             coalesce((options->>'refuse_new')::boolean, false), batch, CASE WHEN batch IS NULL THEN 1 ELSE seq + n.n END,
             coalesce(options->>'on_error', 'cancel'), CASE WHEN seq + n.n = 1 THEN the_key END,
             n.j->>'action', ARRAY(SELECT jsonb_array_elements_text(n.j->'statements')),
-            coalesce((n.j->>'role')::name, acting), n.j->>'search_path', coalesce(n.j->'settings', '{}')
+            coalesce((n.j->>'role')::name, acting), n.j->>'search_path',
+            coalesce(n.j->'settings', '{}') || CASE WHEN n.j->>'role' <> acting
+                THEN jsonb_build_object('lockkeeper.submitter', acting) ELSE '{}' END
           FROM numbered AS n JOIN missing AS m ON m.job_id = ids[n.n]
         RETURNING pool, waits, parsed)
     SELECT array_agg(DISTINCT q.pool) INTO ready_pools FROM queued AS q WHERE q.waits = 0 OR NOT q.parsed;
@@ -175,4 +190,4 @@ BEGIN
     RETURN QUERY SELECT unnest(ids), false;
 END $$;
 
-REVOKE ALL ON FUNCTION lockkeeper.need_roles(name, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION lockkeeper.need_roles(name, jsonb, boolean), lockkeeper.need_submitter(bigint) FROM PUBLIC;

@@ -15,7 +15,7 @@ SELECT pg_catalog.jsonb_build_object('blocker', 'queue', 'pid', q.pid, 'prepared
             AND x.virtualtransaction = h.virtualtransaction
       LEFT JOIN pg_catalog.pg_prepared_xacts AS p ON p.transaction = x.transactionid
      WHERE h.locktype = 'advisory' AND h.granted AND h.objsubid = 2 AND h.classid IN (1280009593, 1280009594)
-       AND h.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
+       AND h.pid IS DISTINCT FROM pg_catalog.pg_backend_pid() AND a.wait_event_type IS DISTINCT FROM 'Lock'
        AND h.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
        AND coalesce(pg_catalog.clock_timestamp() - coalesce(a.xact_start, p.prepared) > interval '1 s', true)
      ORDER BY since NULLS FIRST, h.virtualtransaction) AS q

@@ -34,5 +34,6 @@ SELECT DISTINCT 7, 'queue', 'warning', pg_catalog.format('pid %s has held locks 
            a.pid, pg_catalog.round(extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start))), 'lockkeeper blockers'
   FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
  WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid IN (1280009593, 1280009594)
-   AND a.datname = pg_catalog.current_database() AND a.xact_start < pg_catalog.clock_timestamp() - interval '5 s'
+   AND a.datname = pg_catalog.current_database() AND a.wait_event_type IS DISTINCT FROM 'Lock'
+   AND a.xact_start < pg_catalog.clock_timestamp() - interval '2 s'
 ) AS f ORDER BY f.n, f.finding;

@@ -25,4 +25,6 @@ SELECT h.pid, h.virtualtransaction AS transaction, h.mode AS held, h.object,
   LEFT JOIN pg_catalog.pg_locks AS x ON h.pid IS NULL AND x.pid IS NULL AND x.locktype = 'transactionid'
         AND x.virtualtransaction = h.virtualtransaction
   LEFT JOIN pg_catalog.pg_prepared_xacts AS p ON p.transaction = x.transactionid
+ -- Who waits himself is not the one.
+ WHERE a.wait_event_type IS DISTINCT FROM 'Lock'
  ORDER BY age DESC NULLS FIRST;

@@ -93,6 +93,13 @@ InputError::InputError(const std::string& message, const std::string& hint)
   report_.hint = hint;
 }
 
+std::string printable(std::string text) {
+  // A terminal would take some for commands.
+  for (char& c : text)
+    if ((static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == '\x7f') c = '?';
+  return text;
+}
+
 std::string InputError::pretty() const {
   std::string out;
   if (!source_.empty()) out += source_ + ":";
@@ -105,7 +112,7 @@ std::string InputError::pretty() const {
     out += "\n  " + place_.text + "\n  " + caret_line(place_);
   if (!report_.detail.empty()) out += "\ndetail: " + report_.detail;
   if (!report_.hint.empty()) out += "\nhint: " + report_.hint;
-  return out;
+  return printable(std::move(out));
 }
 
 }  // namespace lockkeeper

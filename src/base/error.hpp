@@ -58,6 +58,8 @@ Place place_of(const std::string& text, int position);
 
 /// Number of characters (code points) in the first `bytes` bytes of UTF-8 `text`.
 int characters(const std::string& text, std::size_t bytes);
+/// With ? for control characters but tab and line feed.
+std::string printable(std::string text);
 
 /// Input that cannot be taken; nothing was queued (promise 13).
 class InputError : public std::runtime_error {

@@ -148,7 +148,7 @@ int watch_all(Context& context, bool until_empty) {
       client.wait_for_change(std::chrono::milliseconds(250));
     } catch (const Error& error) {
       if (!client.lost()) throw;
-      progress.interrupted(error);
+      progress.interrupted();
       client.reconnect();
     }
   }
@@ -161,7 +161,8 @@ int watch_some(Context& context, const std::vector<std::int64_t>& ids) {
   std::sort(wanted.begin(), wanted.end());
   wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
   if (client.states(wanted).size() != wanted.size())
-    throw InputError("there is no such job", "see \"lockkeeper jobs\" and \"lockkeeper history\"");
+    throw Error(Retry::never, "there is no such job: see \"lockkeeper jobs\" and \"history\"",
+                "42704");
   auto progress = progress_of(context);
   std::vector<Json> last;
   client.wait(
@@ -171,7 +172,7 @@ int watch_some(Context& context, const std::vector<std::int64_t>& ids) {
         last = jobs;
         return true;
       },
-      [&](const Error& error) { progress.interrupted(error); });
+      [&](const Error&) { progress.interrupted(); });
   progress.finish(last);
   return std::all_of(last.begin(), last.end(),
                      [](const Json& job) { return cell(job["state"]) == "synced"; })

@@ -133,7 +133,7 @@ void print_holders(const std::vector<Json>& holders) {
 int show_blockers(Context& context, std::int64_t job) {
   auto client = context.client();
   if (job != 0 && !client.show(JobId{job}))
-    throw InputError("there is no job " + std::to_string(job), "see \"lockkeeper jobs\"");
+    throw Error(Retry::never, "there is no job " + std::to_string(job), "42704");
   const auto blockers = client.blockers(job == 0 ? std::nullopt : std::optional(JobId{job}));
   const auto holders = job == 0 ? client.holders() : std::vector<Json>();
   if (context.json) {

@@ -58,7 +58,7 @@ std::string one_line(const std::string& text) {
     else if (!out.empty() && out.back() != ' ')
       out += ' ';
   }
-  return out;
+  return printable(std::move(out));
 }
 
 // On a terminal, the widest columns give way, so that a row stays a row; in a pipe (room 0) none

@@ -78,6 +78,7 @@ void Progress::show(const std::vector<Json>& jobs) {
 void Progress::redraw(const std::vector<Json>& jobs) {
   std::vector<std::string> lines;
   std::size_t ended = 0;
+  std::size_t well = 0;
   // The cursor cannot go back above the first line of the screen.
   const auto height = static_cast<std::size_t>(std::max(terminal_height(), 4));
   const auto most = std::min(kLines, height - 2);
@@ -85,17 +86,18 @@ void Progress::redraw(const std::vector<Json>& jobs) {
   for (const auto& job : jobs) {
     const bool final = client::is_final_state(cell(job["state"]));
     ended += final ? 1U : 0U;
+    well += cell(job["state"]) == "synced" ? 1U : 0U;
     // Of many jobs, those that are still to come, and those that went wrong.
     if (many && (lines.size() >= most || (final && cell(job["state"]) == "synced"))) continue;
     lines.push_back(line_of(job, true));
   }
-  if (many) lines.push_back(fmt::format("{} of {} ended", ended, jobs.size()));
+  if (many)
+    lines.push_back(fmt::format("{} of {} ended, {} of them well", ended, jobs.size(), well));
   if (drawn_ > 0) std::cout << "\x1b[" << drawn_ << "A";
   const auto width = static_cast<std::size_t>(terminal_width());
   for (const auto& line : lines) std::cout << cut(line, width) << "\x1b[K\n";
-  for (std::size_t i = lines.size(); i < drawn_; ++i) std::cout << "\x1b[K\n";
-  std::cout.flush();
-  drawn_ = std::max(drawn_, lines.size());
+  std::cout << "\x1b[J" << std::flush;  // What is left of a longer picture.
+  drawn_ = lines.size();
 }
 
 void Progress::print_changes(const std::vector<Json>& jobs) {
@@ -119,9 +121,8 @@ void Progress::finish(const std::vector<Json>& jobs) const {
                 << std::endl;
 }
 
-void Progress::interrupted(const Error& error) {
-  std::cerr << "the connection was lost, and is sought for a minute; the jobs go on ("
-            << one_line(error.what()) << ")" << std::endl;
+void Progress::interrupted() {
+  std::cerr << "the connection was lost, and is sought for a minute; the jobs go on" << std::endl;
   drawn_ = 0;
 }
 

@@ -21,7 +21,7 @@ class Progress {
   /// Leaves the last picture; errors of jobs that did not end well below it.
   void finish(const std::vector<Json>& jobs) const;
   /// The connection was lost, and is sought anew.
-  void interrupted(const Error& error);
+  void interrupted();
 
  private:
   void redraw(const std::vector<Json>& jobs);

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
+#include <numeric>
 #include <string_view>
+#include <vector>
 
 #include "base/log.hpp"
 #include "cli/command.hpp"
@@ -30,6 +32,34 @@ bool has_command(const CLI::App& app, const std::string& name) {
   for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; }))
     if (command->get_name() == name) return true;
   return false;
+}
+
+// In how many letters two words differ (Levenshtein).
+std::size_t distance(const std::string& one, const std::string& other) {
+  std::vector<std::size_t> row(other.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= one.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= other.size(); ++j) {
+      const std::size_t kept = diagonal + (one[i - 1] == other[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({kept, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+// Empty: none is like it.
+std::string nearest_command(const CLI::App& app, const std::string& word) {
+  std::string nearest;
+  std::size_t least = 3;
+  for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    if (const auto apart = distance(word, command->get_name()); apart < least) {
+      least = apart;
+      nearest = command->get_name();
+    }
+  return nearest;
 }
 
 bool has_password(const std::string& dsn) {
@@ -99,12 +129,16 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     const std::string word = argc > 1 ? argv[1] : "";
     if (!word.empty() && word[0] != '-' && !has_command(app, word)) {
-      std::cerr << "error: there is no command \"" << word << "\"\nhint: see lockkeeper --help"
+      const auto near = nearest_command(app, word);
+      std::cerr << "error: there is no command \"" << word << "\"\nhint: "
+                << (near.empty() ? "see lockkeeper --help" : "did you mean \"" + near + "\"?")
                 << std::endl;
       return kBadInput;
     }
-    const int code = app.exit(error);
-    return code == 0 ? kDone : kBadInput;
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    std::cerr << "error: " << one_line(error.what()) << "\nhint: see lockkeeper "
+              << (has_command(app, word) ? word + " " : "") << "--help" << std::endl;
+    return kBadInput;
   } catch (const InputError& error) {
     std::cerr << error.pretty() << std::endl;
     return kBadInput;

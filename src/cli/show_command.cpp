@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 
+#include "base/error.hpp"
 #include "cli/command.hpp"
 #include "cli/output.hpp"
 #include "cli/progress.hpp"
@@ -110,7 +111,7 @@ int show_job(Context& context, std::int64_t id) {
   std::cout << fmt::format("{:<14}{}\n", "job", id);
   print_lines(*job);
   print_settings(job->value("settings", Json()), client.environment());
-  std::cout << "statement\n  " << cell((*job)["statement"]) << '\n';
+  std::cout << "statement\n  " << printable(cell((*job)["statement"])) << '\n';
   print_steps((*job)["steps"]);
   if ((*job)["error"].is_object()) {
     std::cout << pretty_error((*job)["error"], cell((*job)["statement"])) << '\n';
@@ -128,7 +129,7 @@ void add_show(CLI::App& app, Context& context) {
       add_command(app, context, "show", "Show one job with everything that is known of it",
                   "lockkeeper show 12");
   const auto id = std::make_shared<std::int64_t>(0);
-  command->add_option("id", *id, "Job id")->required();
+  command->add_option("id", *id, "Job id")->required()->check(positive());
   add_json_option(*command, context);
   command->callback(
       [&context, id] { context.action = [&context, id] { return show_job(context, *id); }; });

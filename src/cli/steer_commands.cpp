@@ -233,9 +233,17 @@ void add_set(CLI::App& app, Context& context) {
       if (words->empty()) return show_settings(context);
       if (words->size() != 2) throw InputError("a setting needs a name and a value");
       const std::string& value = words->back();
-      context.client().set(words->front(),
-                           value == "default" ? std::nullopt : std::optional(value));
-      if (!context.json) std::cout << words->front() << " = " << value << std::endl;
+      auto client = context.client();
+      try {
+        client.set(words->front(), value == "default" ? std::nullopt : std::optional(value));
+      } catch (const Error& error) {
+        if (error.sqlstate() != "42704" && error.sqlstate() != "22023") throw;
+        throw InputError(error.what(), error.report().hint);
+      }
+      if (context.json)
+        print_json({{words->front(), value == "default" ? Json(nullptr) : Json(value)}});
+      else
+        std::cout << words->front() << " = " << value << std::endl;
       return kDone;
     };
   });

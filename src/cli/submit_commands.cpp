@@ -74,7 +74,7 @@ int wait_for(client::Client& client, const std::vector<JobId>& ids, bool json) {
         last = jobs;
         return true;
       },
-      [&](const Error& error) { progress.interrupted(error); });
+      [&](const Error&) { progress.interrupted(); });
   progress.finish(last);
   if (json) print_json(last);
   const bool good = std::all_of(last.begin(), last.end(),

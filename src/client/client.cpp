@@ -1,12 +1,14 @@
 #include "client/client.hpp"
 
 #include <algorithm>
+#include <set>
 #include <thread>
 
 #include "catalog/reader.hpp"
 #include "jobs/queue.hpp"
 #include "pg/migrator.hpp"
 #include "plan/planner.hpp"
+#include "sql/queries.hpp"
 
 namespace lockkeeper::client {
 namespace {
@@ -72,10 +74,32 @@ void Client::explain_refusal(const SourceText& source, const InputError& error) 
   throw error;
 }
 
+// The database looks too, at submission and before the job runs; it cannot say where in the file.
+void Client::check_roles(const std::vector<parse::Unit>& units, const SourceText& source) {
+  std::set<std::string> good;
+  for (const auto& unit : units) {
+    const auto role = unit.settings.find("role");
+    if (role == unit.settings.end() || good.count(role->second) != 0) continue;
+    const auto rows = session_->run(sql::jobs_may_become, pg::Params::of(role->second));
+    if (rows.front().boolean("may")) {
+      good.insert(role->second);
+      continue;
+    }
+    Report report;
+    report.sqlstate = "42501";
+    report.message = "role " + rows.front().text("acting") + " may not SET ROLE " + role->second;
+    report.hint = "GRANT " + role->second + " TO " + rows.front().text("acting");
+    report.position = unit.role_position;
+    throw InputError(report, source.text, source.name);
+  }
+}
+
 std::vector<parse::Unit> Client::units_of(const SourceText& source, const ApplyOptions& options) {
   if (options.as_barrier) return parse::barriers(source.text, source.name);
   try {
-    return parse::parse_file(source.text, {options.single_transaction, source.name});
+    auto units = parse::parse_file(source.text, {options.single_transaction, source.name});
+    check_roles(units, source);
+    return units;
   } catch (const InputError& error) {
     explain_refusal(source, error);
   }
@@ -266,7 +290,7 @@ std::vector<jobs::Steered> Client::steer(jobs::Verb verb, const jobs::Which& whi
 
 // As a new job, with the search_path and the settings that the old one had.
 void Client::submit_again(jobs::Steered& steered) {
-  const auto old = jobs::ended_job(*session_, steered.id);
+  auto old = jobs::ended_job(*session_, steered.id);
   const auto own = jobs::environment_of(*session_);
   if (!old) return;
   if (old->stripped) {
@@ -281,6 +305,7 @@ void Client::submit_again(jobs::Steered& steered) {
   } catch (const InputError&) {
     units = parse::parse_file(old->text);
   }
+  old->environment.settings.erase("lockkeeper.submitter");  // It is us now.
   if (old->environment.role != own.role)
     for (auto& unit : units) unit.settings["role"] = old->environment.role;
   try {

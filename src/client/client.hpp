@@ -121,6 +121,7 @@ class Client {
   using Ended = std::map<std::int64_t, Json>;
   void connect();
   std::vector<parse::Unit> units_of(const SourceText& source, const ApplyOptions& options);
+  void check_roles(const std::vector<parse::Unit>& units, const SourceText& source);
   std::optional<std::string> why_not_kept(const parse::Unit& unit);
   plan::Plan plan_of(const parse::Unit& unit, const std::string& role, plan::Earlier& earlier);
   void check_limits(const std::vector<parse::Unit>& units, const ApplyOptions& options);

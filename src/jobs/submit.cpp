@@ -51,16 +51,16 @@ Json spec_of(const parse::Unit& unit, const Environment& environment) {
       settings[name] = value;
   }
   Json spec = {{"action", unit.action},
-          {"statements", std::move(statements)},
-          {"refs", refs_of(unit)},
-          {"transactional", unit.mode == parse::Mode::transactional},
-          {"pool", unit.reorg ? "reorg" : "general"},
-          {"opaque", unit.opaque},
-          {"changes_schema", unit.changes_schema},
-          {"instant", unit.instant},
-          {"unparsed_run", unit.unparsed},
-          {"search_path", search_path},
-          {"settings", settings}};
+               {"statements", std::move(statements)},
+               {"refs", refs_of(unit)},
+               {"transactional", unit.mode == parse::Mode::transactional},
+               {"pool", unit.reorg ? "reorg" : "general"},
+               {"opaque", unit.opaque},
+               {"changes_schema", unit.changes_schema},
+               {"instant", unit.instant},
+               {"unparsed_run", unit.unparsed},
+               {"search_path", search_path},
+               {"settings", settings}};
   if (role) spec["role"] = *role;
   return spec;
 }

@@ -157,6 +157,9 @@ void refuse_what_must_be(const RawStatement& raw, const std::vector<ObjectRef>& 
              "COPY from or to a client needs a stream, which a job does not have",
              "use INSERT, or COPY from a file on the server");
   }
+  if (raw.tag == "ReindexStmt" && text_field(raw.node, "name") == "lockkeeper" &&
+      text_field(raw.node, "kind") == "REINDEX_OBJECT_SCHEMA")
+    refuse(raw, text, source, "a job may not touch the lockkeeper schema", "run it with psql");
   for (const auto& ref : refs)
     if (ref.schema == "lockkeeper" || (ref.kind == "schema" && ref.name == "lockkeeper"))
       refuse(raw, text, source, "a job may not touch the lockkeeper schema",

@@ -82,7 +82,8 @@ class FileReader {
       settings_.erase(statement.setting_name);
   }
 
-  static void set_role(const Statement& statement, std::map<std::string, std::string>& settings) {
+  void set_role(const Statement& statement, std::map<std::string, std::string>& settings) {
+    role_position_ = statement.position;
     if (statement.setting_value)
       settings[kRole] = *statement.setting_value;
     else
@@ -141,10 +142,18 @@ class FileReader {
     unit.settings = settings_;
     role_changed_ = nullptr;
     std::set<std::string> temporary;
+    int role_position = role_position_;
+    // SET LOCAL means something only where psql would be in a transaction.
+    bool local_counts = in_transaction;
     for (std::size_t i = from; i < to; ++i) {
       const Statement& statement = statements_[i];
+      if (statement.session_use == SessionUse::begin) local_counts = true;
+      if (statement.session_use == SessionUse::commit) local_counts = in_transaction;
+      if (statement.session_use == SessionUse::local && !local_counts) continue;
       if (statement.session_use == SessionUse::role) {
+        if (statement.role_is_local && !local_counts) continue;
         change_role(statement, unit);
+        if (unit.statements.empty()) role_position = statement.position;
         continue;
       }
       if (statement.session_use == SessionUse::discard)
@@ -159,6 +168,7 @@ class FileReader {
       unit.paths.push_back(path());
     }
     if (unit.statements.empty()) return;
+    if (unit.settings.count(kRole) != 0) unit.role_position = role_position;
     if (unit.statements.size() > 1) unit.together_by = because;
     for (auto& statement : unit.statements) forget(statement, temporary);
     sum_up(unit, in_transaction || unit.statements.size() > 1);
@@ -213,6 +223,7 @@ class FileReader {
   const std::string& text_;
   const FileOptions& options_;
   const Statement* role_changed_ = nullptr;
+  int role_position_ = 0;
   std::vector<Statement> statements_;
   std::map<std::string, std::string> settings_;
   std::vector<Unit> units_;

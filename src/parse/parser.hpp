@@ -25,6 +25,7 @@ struct Unit {
   std::string together_by;
   /// Settings that earlier SETs of the file made, by name (search_path and role too).
   std::map<std::string, std::string> settings;
+  int role_position = 0;  ///< of the SET ROLE that holds; 0: none
   /// Settings that held at each statement, for the resolution of its names.
   std::vector<std::string> paths;
   [[nodiscard]] int position() const { return statements.front().position; }

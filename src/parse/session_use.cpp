@@ -7,9 +7,8 @@
 namespace lockkeeper::parse {
 namespace {
 
-const SessionProblem kRole = {
-    "SET SESSION AUTHORIZATION and set_config('role') are not supported in a job",
-    "write SET ROLE, or connect as that role"};
+const SessionProblem kRole = {"set_config('role') is not supported in a job",
+                              "write SET ROLE, or connect as that role"};
 
 const SessionProblem kMode = {"a job runs in a READ COMMITTED, READ WRITE transaction",
                               "take the other isolation level, READ ONLY or DEFERRABLE out"};
@@ -92,12 +91,8 @@ bool is_ignored(const std::string& name) {
 std::optional<SessionProblem> read_set(const RawStatement& raw, Statement& statement) {
   const std::string kind = text_field(raw.node, "kind");
   const std::string name = text_field(raw.node, "name");
-  if (name == "role") return read_role(raw, statement);
-  if (name == "session_authorization") {
-    if (kind == "VAR_SET_VALUE") return kRole;
-    statement.session_use = SessionUse::role;  // Back to who it was.
-    return std::nullopt;
-  }
+  // Who may only be that role, and nobody behind it: for a change of the schema it is the same.
+  if (name == "role" || name == "session_authorization") return read_role(raw, statement);
   if (kind == "VAR_SET_MULTI") {  // SET TRANSACTION, SET SESSION CHARACTERISTICS
     const Tree& modes = field(raw.node, "args");
     if (name == "TRANSACTION SNAPSHOT" || !are_usual_modes(modes)) return kMode;

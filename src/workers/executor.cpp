@@ -213,6 +213,8 @@ Work Executor::run(const Work& work) {
 
 Work Executor::run_one(const jobs::Job& job) {
   try {
+    // From psql it has come without a look: what our grammar knows is refused as it would be there.
+    if (job.unparsed_run && !job.cancel_wanted) (void)parse::barriers(job.statements.front());
     if (job.cancel_wanted) {
       if (job.transactional)
         end_cancelled(job, job.failure);
@@ -357,7 +359,7 @@ Work Executor::run_in_transaction(const Work& work) {
     else if (*outcome == jobs::NotEnded::stopping)
       stop_as_asked(first);
     else
-      log::warning("claim lost, change rolled back", {{"job", first.claim.job.str()}});
+      lose(first);
     return {};
   }
   try {
@@ -464,6 +466,22 @@ void Executor::finish_alone(const jobs::Job& job, const std::string& steps) {
   }
   testpoint::reach("after_commit");
   ended({job}, jobs::claimed(session_));
+}
+
+// Rolled back. If it is ours all the same, the job itself has written to the queue's tables: it
+// would be so for ever.
+void Executor::lose(const jobs::Job& job) {
+  log::warning("claim lost, change rolled back", {{"job", job.claim.job.str()}});
+  const auto standing = [&] {
+    pg::Transaction tx(session_);
+    return jobs::standing_of(session_, job.claim);
+  }();
+  if (standing != jobs::Standing::held) return;
+  Report report;
+  report.sqlstate = "55000";
+  report.message = "the job changed the tables of the queue itself; all that it did was undone";
+  report.hint = "leave the schema lockkeeper out";
+  end_cancelled(job, report);
 }
 
 void Executor::ended(const Work& work, const jobs::Claimed& told) {

@@ -153,6 +153,7 @@ class Executor {
   bool undo_outside(const jobs::Job& job, const jobs::StoredStep& step);
   std::unique_ptr<pg::Session> dressed_session(const jobs::Job& job);
   void finish_alone(const jobs::Job& job, const std::string& steps);
+  void lose(const jobs::Job& job);
   /// Looks who holds locks in the way. Throws Error (55P03, query "look") when one of them has been
   /// there for longer than a lock is waited for: asking would only put the application's queries
   /// into a queue behind us.

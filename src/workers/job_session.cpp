@@ -81,6 +81,7 @@ std::string JobSession::dress_text() const {
   // Last: nothing that a job brings along may change it.
   const std::string limit =
       "SET LOCAL lock_timeout = " + std::to_string(lock_timeout_.count()) + ";";
+  text += need_submitter();
   if (trusted_) return text + settings + limit;
   // Settings with the role's own rights: it must not borrow the worker's
   // (session_replication_role).
@@ -132,7 +133,14 @@ std::string JobSession::undress() {
   throw Error(Retry::never, report, "undress");
 }
 
+// SET ROLE of its file: what its submitter may may have changed since.
+std::string JobSession::need_submitter() const {
+  if (job_.settings.count("lockkeeper.submitter") == 0) return {};
+  return "SELECT lockkeeper.need_submitter(" + job_.claim.job.str() + ");";
+}
+
 void JobSession::dress_session() {
+  if (const auto check = need_submitter(); !check.empty()) session_.script(check);
   if (!trusted_) session_.script("SET ROLE " + pg::quote_ident(job_.role));
   const std::string settings = settings_text(false);
   if (!settings.empty()) session_.script(settings);

@@ -46,6 +46,7 @@ class JobSession {
 
  private:
   [[nodiscard]] std::string settings_text(bool local) const;
+  [[nodiscard]] std::string need_submitter() const;
   pg::Session& session_;
   const jobs::Environment& own_;
   const jobs::Job& job_;

@@ -222,7 +222,7 @@ INSTANTIATE_TEST_SUITE_P(
         RefusalCase{"DROP SCHEMA lockkeeper CASCADE", "lockkeeper schema", 1, 1},
         RefusalCase{"SELECT 1;\n\\d t", "syntax error", 2, 1},
         RefusalCase{"SELECT set_config('role', 'x', false)", "set_config('role')", 1, 1},
-        RefusalCase{"SET SESSION AUTHORIZATION x", "SESSION AUTHORIZATION", 1, 1},
+        RefusalCase{"REINDEX SCHEMA lockkeeper", "lockkeeper schema", 1, 1},
         RefusalCase{"BEGIN; SELECT 1; SET ROLE x; SELECT 2; COMMIT", "role cannot change", 1, 18},
         RefusalCase{"BEGIN; SELECT 1; DISCARD ALL; COMMIT", "transaction block", 1, 18},
         RefusalCase{"SET default_transaction_read_only = on", "READ WRITE", 1, 1},
@@ -356,6 +356,22 @@ TEST(ParserFile, set_role_holds_for_the_jobs_after_it) {
     roles.push_back(unit.settings.count("role") == 0 ? "" : unit.settings.at("role"));
   EXPECT_EQ(roles, (std::vector<std::string>{"", "app", "Other", "", "", ""}));
   EXPECT_EQ(units[2].statements.size(), 2U);
+}
+
+TEST(ParserFile, set_session_authorization_is_a_set_role) {
+  const auto units = parse_file(
+      "SET SESSION AUTHORIZATION 'app'; SELECT 1; RESET SESSION AUTHORIZATION; SELECT 2");
+  EXPECT_EQ(units[0].settings.at("role"), "app");
+  EXPECT_EQ(units[0].role_position, 1);
+  EXPECT_EQ(units[1].settings.count("role"), 0U);
+}
+
+TEST(ParserFile, set_local_counts_only_where_psql_would_be_in_a_transaction) {
+  EXPECT_EQ(sizes("CREATE TEMP TABLE x (a int); SET LOCAL search_path TO s; CREATE TABLE y (); "
+                  "SELECT * FROM x"),
+            (Sizes{3}));
+  EXPECT_EQ(sizes("BEGIN; SET LOCAL search_path TO s; CREATE TABLE y (); COMMIT"), (Sizes{2}));
+  EXPECT_EQ(sizes("SET LOCAL search_path TO s; CREATE TABLE y ()", {true, {}}), (Sizes{2}));
 }
 
 TEST(ParserFile, what_a_job_has_or_is_anyway_is_passed_over) {

@@ -143,6 +143,32 @@ TEST_F(Executor, promise_9_a_prepared_transaction_in_the_way_is_named) {
   EXPECT_EQ(end_of(job), "synced");
 }
 
+TEST_F(Executor, what_is_refused_is_refused_as_a_barrier_from_psql_too_and_costs_no_worker) {
+  start_workers();
+  for (const char* sql : {"COPY (SELECT 1) TO PROGRAM 'true'", "CREATE DATABASE never",
+                          "DELETE FROM lockkeeper.ddl_history", "ALTER SYSTEM SET work_mem = 1"}) {
+    pg::Session psql(dsn(), "psql");
+    const auto rows = psql.statement("SELECT lockkeeper.submit($1, '{\"as_barrier\": true}') AS id",
+                                     pg::Params::of(sql));
+    const JobId job{rows.front().integer("id")};
+    EXPECT_EQ(end_of(job), "cancelled") << sql;
+    EXPECT_EQ(error_of(job), "0A000") << sql;
+  }
+  EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.ddl_history WHERE epoch > 2"), "0");
+}
+
+TEST_F(Executor, a_job_that_writes_to_the_queue_is_undone_and_ends) {
+  start_workers();
+  for (const char* sql : {"DO $$ BEGIN UPDATE lockkeeper.ddl_job SET epoch = epoch + 1; END $$",
+                          "DO $$ BEGIN DELETE FROM lockkeeper.ddl_job; END $$",
+                          "DO $$ BEGIN TRUNCATE lockkeeper.ddl_job CASCADE; END $$"}) {
+    const auto job = submit(sql);
+    EXPECT_EQ(end_of(job), "cancelled") << sql;
+    EXPECT_EQ(error_of(job), "55000") << sql;
+  }
+  EXPECT_EQ(end_of(submit("CREATE TABLE after_it (a int)")), "synced");
+}
+
 TEST_F(Executor, retries_have_a_limit) {
   as_owner("CREATE TABLE t (a int); INSERT INTO t VALUES (1)");
   pg::Session holder(dsn(), "test");

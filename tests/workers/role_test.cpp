@@ -321,12 +321,24 @@ TEST_F(Role, promise_12_set_role_gives_the_jobs_after_it_that_role_and_no_more) 
   EXPECT_EQ(value("SELECT string_agg(tableowner, ' ' ORDER BY tablename) FROM pg_tables WHERE "
                   "schemaname = 'own'"),
             "plain plain_group");
-  for (const char* role : {"keeper", "postgres"}) try {
-      client.apply({{"", std::string("SET ROLE ") + role + "; DROP TABLE secret"}});
+  for (const char* role : {"keeper", "postgres"}) {
+    try {
+      client.apply({{"f.sql", std::string("SELECT 1;\nSET ROLE ") + role + "; DROP TABLE secret"}});
       FAIL() << role;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.sqlstate(), "42501");
+    } catch (const InputError& error) {
+      EXPECT_EQ(error.report().sqlstate, "42501");
+      EXPECT_EQ(error.place().line, 2);
     }
+    // The database says so too, before anything else: also with a key that somebody has used.
+    pg::Session plain(dsn("plain"), "test");
+    EXPECT_THROW(
+        plain.statement(
+            "SELECT lockkeeper.enqueue($1, '{\"key\": \"k\"}')",
+            pg::Params::of(std::string("[{\"action\": \"x\", \"statements\": [\"SELECT 1\"], "
+                                       "\"refs\": [], \"search_path\": \"\", \"role\": \"") +
+                           role + "\"}]")),
+        Error);
+  }
   EXPECT_EQ(value("SELECT count(*) FROM lockkeeper.jobs"), "0");
   EXPECT_EQ(value("SELECT count(*) FROM secret"), "1");
   // Who may act as it may submit it again, too.
@@ -336,6 +348,27 @@ TEST_F(Role, promise_12_set_role_gives_the_jobs_after_it_that_role_and_no_more) 
       value("SELECT role FROM (SELECT role, id FROM lockkeeper.jobs UNION ALL SELECT role, id FROM "
             "lockkeeper.history) AS j ORDER BY id DESC LIMIT 1"),
       "plain_group");
+}
+
+// It is looked at again when the job runs: somebody else may have made the role since.
+TEST_F(Role, promise_12_a_role_that_the_file_itself_makes_may_be_set_by_who_may_become_it) {
+  execute("ALTER ROLE keeper CREATEROLE");
+  const auto made = value("SELECT 'made_' || txid_current()");
+  stop_workers();
+  client::Client thief(dsn("plain"));
+  const auto stolen = thief.apply({{"", "SET ROLE " + made + "; CREATE TABLE own.stolen ()"}});
+  const auto jobs = apply("CREATE ROLE " + made + "; GRANT " + made +
+                          " TO keeper; GRANT CREATE, USAGE ON SCHEMA public TO " + made +
+                          "; SET ROLE " + made + "; CREATE TABLE public.of_it ()");
+  client::Client(dsn()).steer(jobs::Verb::pause, {{stolen[0].id}, {}, {}, false});
+  start_workers();
+  EXPECT_EQ(ends_of(jobs), std::vector<std::string>(4, "synced"))
+      << error_of(jobs.back(), "message");
+  EXPECT_EQ(value("SELECT tableowner FROM pg_tables WHERE tablename = 'of_it'"), made);
+  client::Client(dsn()).steer(jobs::Verb::resume, {{stolen[0].id}, {}, {}, false});
+  EXPECT_EQ(end_of(stolen[0].id), "cancelled");
+  EXPECT_EQ(error_of(stolen[0].id), "42501");
+  EXPECT_EQ(error_of(stolen[0].id, "message"), "role plain may not SET ROLE " + made);
 }
 
 TEST_F(Role, the_tables_of_the_queue_are_closed_and_others_jobs_cannot_be_cancelled) {
