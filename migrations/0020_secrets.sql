@@ -1,14 +1,20 @@
 -- Passwords that a statement needs in clear text do not stay in history.  breaking: no
 INSERT INTO lockkeeper.ddl_migration (version, name, breaking) VALUES (20, 'secrets', false);
 
--- The text with *** for what stands where a password would: PASSWORD 'x', password = 'x', OPTIONS (password 'x'), password=x in a connection
--- string; not for hashes of roles' passwords. It reads no SQL: that works inside of a DO block, a string, or an error as well.
+-- The text with *** for what stands where a password would: PASSWORD 'x', password = 'x', OPTIONS (password 'x'), password=x and user:x@host
+-- in a connection string; not for hashes of roles' passwords. It reads no SQL: that works inside of a DO block, a string, or an error as well.
 CREATE FUNCTION lockkeeper.without_passwords(said text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    word text := '(pass(?:word|phrase|code)\M"?\s*';
 BEGIN
-    RETURN regexp_replace(
-        regexp_replace(said, '(pass(?:word|phrase|code)\M"?\s*(?::?=\s*)?''+)(?!SCRAM-SHA-256\$|md5[0-9a-f]{32}'')[^'']+', '\1***', 'gi'),
-        '(pass(?:word|phrase|code)\s*=\s*)(?![*''])[^\s''"\\$]+', '\1***', 'gi');
+    IF said !~* 'pass(word|phrase|code)|://[^/]*@' THEN RETURN said; END IF;
+    -- PASSWORD ''x'' inside of a string; password 'x''y', E'x', a dollar-quoted x; password=x; user:x@host.
+    said := regexp_replace(said, word || '(?::?=\s*)?'''')(?!'')[^'']+', '\1***', 'gi');
+    said := regexp_replace(said, word || '(?::?=\s*)?e?'')(?!'')(?!SCRAM-SHA-256\$|md5[0-9a-f]{32}'')(?:[^'']|'''')+', '\1***', 'gi');
+    said := regexp_replace(said, word || '(?::?=\s*)?\$[a-z_]*\$)[^$]+', '\1***', 'gi');
+    said := regexp_replace(said, word || '=\s*)(?![*''])[^\s''"\\$]+', '\1***', 'gi');
+    RETURN regexp_replace(said, '(://[^\s:/@'']*:)[^\s''"/]+@', '\1***@', 'g');
 END $$;
 
 CREATE FUNCTION lockkeeper.forget_passwords() RETURNS trigger
@@ -23,8 +29,8 @@ END $$;
 -- Of statements that make something that logs in somewhere, and of code that nobody reads. What an application keeps in a column of its
 -- own is its business.
 CREATE TRIGGER forget_passwords BEFORE INSERT ON lockkeeper.ddl_history FOR EACH ROW
-    WHEN (NEW.action ~ '^(create|alter) (subscription|user mapping|foreign server|role)$|^(do|transaction|barrier|unparsed)$'
-          AND NEW.statements::text ~* 'pass(word|phrase|code)')
+    WHEN (NEW.action ~ '^(create|alter) (subscription|user mapping|foreign server|foreign table|role)$|^(do|transaction|barrier|unparsed|select)$|^create (table as|materialized view)$'
+          AND NEW.statements::text ~* 'pass(word|phrase|code)|://[^/]*@')
     EXECUTE FUNCTION lockkeeper.forget_passwords();
 
 -- As in 0012, without passwords.
@@ -43,7 +49,7 @@ SELECT j.id, j.state::text AS state, j.schema_state::text AS schema_state, j.act
             ELSE pg_catalog.jsonb_build_object('sqlstate', j.error->>'sqlstate') END AS error, j.epoch, j.batch_id, j.priority, j.pool, j.key,
        j.submitted_at, j.started_at, j.state_since,
        CASE WHEN NOT lockkeeper.may_read(j.role) THEN '(of role ' || j.role || ')'
-            WHEN j.action ~ '^(create|alter) (subscription|user mapping|foreign server|role)$|^(do|transaction|barrier|unparsed)$'
+            WHEN j.action ~ '^(create|alter) (subscription|user mapping|foreign server|foreign table|role)$|^(do|transaction|barrier|unparsed|select)$|^create (table as|materialized view)$'
             THEN lockkeeper.without_passwords(pg_catalog.array_to_string(j.statements, E';\n'))
             ELSE pg_catalog.array_to_string(j.statements, E';\n') END AS statement,
        j.paused_by, j.crashes

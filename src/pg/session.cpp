@@ -110,12 +110,18 @@ class Session::Impl {
       observe(name, begin, {});
       return rows;
     } catch (const std::exception& error) {
-      const bool gone =
-          !connection->is_open() || dynamic_cast<const pqxx::broken_connection*>(&error) != nullptr;
+      Report report = report_from(error.what(), {}, text);
+      // libpqxx takes every error of class 08 that a server tells for a lost connection.
+      const bool told = !report.sqlstate.empty();
+      const bool gone = !connection->is_open() ||
+                        (!told && dynamic_cast<const pqxx::broken_connection*>(&error) != nullptr);
       if (gone) broken = true;
-      Report report = report_from(error.what(), gone ? "08006" : "XX000", text);
+      if (!told) report.sqlstate = gone ? "08006" : "XX000";
       observe(name, begin, report.sqlstate);
-      const Retry retry = gone ? Retry::new_session : retry_for(report.sqlstate);
+      // A connection that is there, and was answered on to the end, is not lost, whatever the code
+      // says: that is of somebody else's connection (CREATE SUBSCRIPTION, dblink), or RAISE's.
+      Retry retry = gone ? Retry::new_session : retry_for(report.sqlstate);
+      if (!gone && retry == Retry::new_session) retry = Retry::never;
       throw Error(retry, std::move(report), std::string(name));
     }
   }

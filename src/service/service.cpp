@@ -5,6 +5,7 @@
 #include <array>
 #include <csignal>
 #include <map>
+#include <set>
 #include <thread>
 
 #include "base/log.hpp"
@@ -75,11 +76,25 @@ std::string hold_after_restart(const config::WorkSettings& one, const config::Wo
 
 }  // namespace
 
+namespace {
+
+// RAISE can make any code: only those that tell something of the queue have a series.
+std::string bounded(const std::string& sqlstate) {
+  static const std::set<std::string> kKnown = {
+      "08006", "0A000", "22023", "23502", "23503", "23505", "23514", "25006", "25P02", "2BP01",
+      "40001", "40P01", "42501", "42601", "42701", "42703", "42704", "42710", "42723", "42883",
+      "42P01", "42P06", "42P07", "53100", "53200", "53300", "53400", "54000", "55000", "55006",
+      "55P03", "57014", "57P01", "57P02", "57P03", "58030", "LK001", "LK002", "XX000"};
+  return kKnown.count(sqlstate) != 0 ? sqlstate : "other";
+}
+
+}  // namespace
+
 void QueryObserver::query_done(std::string_view name, double seconds, const std::string& sqlstate) {
   metrics_.observe(metrics::query_seconds, {{"query", std::string(name)}}, seconds);
   if (!sqlstate.empty())
     metrics_.count(metrics::query_errors_total,
-                   {{"query", std::string(name)}, {"sqlstate", sqlstate}});
+                   {{"query", std::string(name)}, {"sqlstate", bounded(sqlstate)}});
 }
 
 Service::Service(config::WorkSettings settings)

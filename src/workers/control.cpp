@@ -72,6 +72,8 @@ Control::~Control() {
 
 void Control::start() {
   metrics_.begin(database_);
+  // One that is never reached is to be seen, too.
+  metrics_.set(metrics::database_connected, {{"database", database_}}, 0);
   turned_ = std::chrono::steady_clock::now().time_since_epoch().count();
   asio::post(loop_, [this] { connect(); });
   every_poll();

@@ -169,6 +169,18 @@ TEST_F(Executor, a_job_that_writes_to_the_queue_is_undone_and_ends) {
   EXPECT_EQ(end_of(submit("CREATE TABLE after_it (a int)")), "synced");
 }
 
+TEST_F(Executor, a_code_of_a_lost_connection_that_a_statement_raises_is_its_own_error) {
+  start_workers();
+  for (const char* code : {"08006", "08ABC", "57P01", "53300"}) {
+    const auto job = submit("DO $$ BEGIN RAISE EXCEPTION 'not ours' USING ERRCODE = '" +
+                            std::string(code) + "'; END $$");
+    EXPECT_EQ(end_of(job), "cancelled") << code;
+    EXPECT_EQ(error_of(job), code);
+    EXPECT_EQ(error_of(job, "message"), "not ours");
+  }
+  EXPECT_EQ(value("SELECT max(epoch) FROM lockkeeper.ddl_history"), "1");
+}
+
 TEST_F(Executor, retries_have_a_limit) {
   as_owner("CREATE TABLE t (a int); INSERT INTO t VALUES (1)");
   pg::Session holder(dsn(), "test");

@@ -172,6 +172,12 @@ TEST_F(Role, passwords_that_a_statement_needs_do_not_stay_in_history) {
       "INSERT INTO logins VALUES ('hunter2'); UPDATE logins SET password = 'secret of the "
       "application'");
   EXPECT_EQ(ends_of(well), std::vector<std::string>(6, "synced"));
+  for (const char* sql :
+       {"CREATE SUBSCRIPTION u CONNECTION 'postgresql://u:hunter2@nohost/db' PUBLICATION p",
+        "CREATE USER MAPPING FOR keeper SERVER far OPTIONS (password 'x''hunter2')",
+        "ALTER USER MAPPING FOR keeper SERVER far OPTIONS (SET password E'hunter2')",
+        "CREATE FOREIGN TABLE ft (a int) SERVER far OPTIONS (password 'hunter2')"})
+    end_of(submit(sql));
   const auto ill =
       submit("CREATE SUBSCRIPTION s CONNECTION 'host=/nowhere password=hunter2' PUBLICATION p");
   await(
@@ -188,7 +194,7 @@ TEST_F(Role, passwords_that_a_statement_needs_do_not_stay_in_history) {
                   "'%hunter2%'"),
             std::to_string(well[4].value));
   EXPECT_EQ(value("SELECT option_value FROM information_schema.user_mapping_options WHERE "
-                  "option_name = 'password'"),
+                  "option_name = 'password' AND authorization_identifier = 'PUBLIC'"),
             "hunter2's");
   EXPECT_EQ(value("SELECT statement FROM lockkeeper.history WHERE id = " + well[5].str()),
             "UPDATE logins SET password = 'secret of the application'");
