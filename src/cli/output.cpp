@@ -138,7 +138,7 @@ std::string cell(const Json& value) {
 std::string pretty_error(const Json& error, const std::string& whole) {
   if (!error.is_object()) return {};
   const Report report = jobs::report_from_json(error.dump());
-  const auto text = InputError(report, report.statement).pretty();
+  auto text = InputError(report, report.statement).pretty();
   // Of several statements, which one; a place in it says it already.
   if (whole.empty() || report.position > 0 || report.statement.empty() || report.statement == whole)
     return text;

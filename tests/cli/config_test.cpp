@@ -126,8 +126,8 @@ TEST_F(Config, a_database_that_is_not_there_keeps_nobody_from_serving_the_others
   worker.signal(SIGTERM);
   EXPECT_EQ(worker.wait(std::chrono::seconds(60)), 0);
   // What a server refuses is told at once.
-  const auto refused = run_command(
-      {"work", "--no-metrics", "--dsn", dsn().with("dbname", "nowhere").conninfo()});
+  const auto refused =
+      run_command({"work", "--no-metrics", "--dsn", dsn().with("dbname", "nowhere").conninfo()});
   EXPECT_EQ(refused.code, 3) << refused.err;
 }
 
