@@ -17,12 +17,24 @@ BEGIN
     RETURN regexp_replace(said, '(://[^\s:/@'']*:)[^\s''"/]+@', '\1***@', 'g');
 END $$;
 
+-- The same in each string of a document, which stays one, whatever the strings are.
+CREATE FUNCTION lockkeeper.without_passwords(said jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE jsonb_typeof(said)
+        WHEN 'string' THEN to_jsonb(lockkeeper.without_passwords(said #>> '{}'))
+        WHEN 'array' THEN (SELECT coalesce(jsonb_agg(lockkeeper.without_passwords(e) ORDER BY n), '[]')
+                             FROM jsonb_array_elements(said) WITH ORDINALITY AS t(e, n))
+        WHEN 'object' THEN (SELECT coalesce(jsonb_object_agg(key, lockkeeper.without_passwords(value)), '{}') FROM jsonb_each(said))
+        ELSE said END;
+END $$;
+
 CREATE FUNCTION lockkeeper.forget_passwords() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     NEW.statements := ARRAY(SELECT lockkeeper.without_passwords(s) FROM unnest(NEW.statements) WITH ORDINALITY AS t(s, n) ORDER BY n);
-    NEW.error := lockkeeper.without_passwords(NEW.error::text)::jsonb;
-    NEW.steps := lockkeeper.without_passwords(NEW.steps::text)::jsonb;
+    NEW.error := lockkeeper.without_passwords(NEW.error);
+    NEW.steps := lockkeeper.without_passwords(NEW.steps);
     RETURN NEW;
 END $$;
 
@@ -45,7 +57,7 @@ SELECT j.id, j.state::text AS state, j.schema_state::text AS schema_state, j.act
        j.worker, j.role::text AS role, j.tries, j.retry_at,
        CASE WHEN j.state = 'done' THEN lockkeeper.held_up(j.id)
             WHEN j.error IS NULL OR lockkeeper.may_read(j.role) THEN
-                 CASE WHEN j.error ? 'statement' THEN lockkeeper.without_passwords(j.error::text)::jsonb ELSE j.error END
+                 CASE WHEN j.error ? 'statement' THEN lockkeeper.without_passwords(j.error) ELSE j.error END
             ELSE pg_catalog.jsonb_build_object('sqlstate', j.error->>'sqlstate') END AS error, j.epoch, j.batch_id, j.priority, j.pool, j.key,
        j.submitted_at, j.started_at, j.state_since,
        CASE WHEN NOT lockkeeper.may_read(j.role) THEN '(of role ' || j.role || ')'
@@ -55,5 +67,5 @@ SELECT j.id, j.state::text AS state, j.schema_state::text AS schema_state, j.act
        j.paused_by, j.crashes
   FROM lockkeeper.ddl_job AS j;
 
-GRANT EXECUTE ON FUNCTION lockkeeper.without_passwords(text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION lockkeeper.without_passwords(text), lockkeeper.without_passwords(jsonb) TO PUBLIC;
 REVOKE ALL ON FUNCTION lockkeeper.forget_passwords() FROM PUBLIC;

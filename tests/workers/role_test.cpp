@@ -178,6 +178,11 @@ TEST_F(Role, passwords_that_a_statement_needs_do_not_stay_in_history) {
         "ALTER USER MAPPING FOR keeper SERVER far OPTIONS (SET password E'hunter2')",
         "CREATE FOREIGN TABLE ft (a int) SERVER far OPTIONS (password 'hunter2')"})
     end_of(submit(sql));
+  // A string without an end must not keep a job from its own.
+  pg::Session psql(dsn(), "psql");
+  const auto open = psql.statement("SELECT lockkeeper.submit($1) AS id",
+                                   pg::Params::of(std::string("CREATE ROLE x PASSWORD 'unended")));
+  EXPECT_EQ(end_of(JobId{open.front().integer("id")}), "cancelled");
   const auto ill =
       submit("CREATE SUBSCRIPTION s CONNECTION 'host=/nowhere password=hunter2' PUBLICATION p");
   await(
